@@ -1,0 +1,342 @@
+package configs
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+	"go.yaml.in/yaml/v4/plugin/loaderlimits"
+)
+
+const (
+	maxFile   = 4 << 20   // bytes of a file
+	maxDepth  = 64        // sections and lists inside each other
+	maxValues = 1_000_000 // values of a file once its aliases are followed
+)
+
+// Load reads the file at path strictly over what into, a pointer to a section,
+// holds already. An error is of type Errors with every mistake found, or tells
+// why the file could not be read; into may then be changed in part.
+// Relative names in Path and Secret values start at the file's directory.
+func Load(path string, into any) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return err
+	}
+	return LoadBytes(path, text, into)
+}
+
+// LoadBytes is Load for a text at hand; name stands for the file in errors and
+// gives the directory for relative names.
+func LoadBytes(name string, text []byte, into any) error {
+	v := reflect.ValueOf(into)
+	if v.Kind() != reflect.Pointer || v.IsNil() || shapeOf(v.Type().Elem()) != shapeSection {
+		panic("BUG: Load wants a pointer to a section")
+	}
+	l := &loader{file: name, dir: filepath.Dir(name), root: v.Type().Elem()}
+	if root := l.parse(text); root != nil {
+		l.section(root, v.Elem(), "")
+	}
+	if len(l.errs) == 0 {
+		return nil
+	}
+	sortErrors(l.errs)
+	if l.count > len(l.errs) {
+		l.errs = append(l.errs, Error{File: name, Text: fmt.Sprintf("and %d more mistakes", l.count-len(l.errs))})
+	}
+	return l.errs
+}
+
+// loader is one reading of one file.
+type loader struct {
+	file, dir string
+	root      reflect.Type
+	errs      Errors
+	count     int // mistakes found, also those not kept in errs
+	values    int
+	depth     int
+}
+
+func (l *loader) errorAt(line, column int, hint, format string, args ...any) {
+	l.count++
+	if len(l.errs) < maxErrors {
+		l.errs = append(l.errs, Error{l.file, line, column, fmt.Sprintf(format, args...), hint})
+	}
+}
+
+func (l *loader) errorf(at *yaml.Node, hint, format string, args ...any) {
+	l.errorAt(at.Line, at.Column, hint, format, args...)
+}
+
+// parse gives the mapping of the one document; an empty text is an empty one.
+// It is nil where the text is no YAML, and then no more can be said.
+func (l *loader) parse(text []byte) *yaml.Node {
+	if len(text) > maxFile {
+		l.errorAt(0, 0, "", "the file is larger than %v", Size(maxFile))
+		return nil
+	}
+	if line, column, ok := badCharacter(text); ok {
+		l.errorAt(line, column, "write the file in UTF-8", "not a character of YAML in UTF-8")
+		return nil
+	}
+	load, err := yaml.NewLoader(bytes.NewReader(text),
+		yaml.WithPlugin(loaderlimits.New(loaderlimits.DepthValue(maxDepth), loaderlimits.AliasNone())))
+	if err != nil {
+		panic(fmt.Sprintf("BUG: yaml loader: %v", err))
+	}
+	var first, second yaml.Node
+	switch err := load.Load(&first); {
+	case err == io.EOF:
+		return &yaml.Node{Kind: yaml.MappingNode, Line: 1, Column: 1}
+	case err != nil:
+		l.syntax(err)
+		return nil
+	}
+	switch err := load.Load(&second); {
+	case err == nil:
+		l.errorf(&second, "a file holds one", "a second document begins here")
+	case err != io.EOF:
+		l.syntax(err)
+	}
+	root := first.Content[0]
+	if root.Kind == yaml.ScalarNode && root.ShortTag() == "!!null" {
+		return &yaml.Node{Kind: yaml.MappingNode, Line: 1, Column: 1}
+	}
+	return root
+}
+
+// badCharacter finds what the parser would refuse without saying where.
+func badCharacter(text []byte) (line, column int, found bool) {
+	line, column = 1, 1
+	for len(text) > 0 {
+		r, n := utf8.DecodeRune(text)
+		if r == utf8.RuneError && n == 1 || r < ' ' && r != '\t' && r != '\n' && r != '\r' || r >= 0x7f && r < 0xa0 && r != 0x85 ||
+			r == 0xfffe || r == 0xffff {
+			return line, column, true
+		}
+		column++
+		if r == '\n' {
+			line, column = line+1, 1
+		}
+		text = text[n:]
+	}
+	return 0, 0, false
+}
+
+// syntax words what the parser found. Its own text is not passed on: it names
+// anchors, tags and the like, which may be a secret that nobody quoted.
+func (l *loader) syntax(err error) {
+	var e *yaml.LoadError
+	if !errors.As(err, &e) {
+		l.errorAt(0, 0, "", "not YAML")
+		return
+	}
+	text, hint := "not YAML from here on", ""
+	for _, known := range []struct{ cause, text, hint string }{
+		{"mapping values are not allowed", `": " where no key can stand`, "check the indentation, and quote a value that holds a colon and a space"},
+		{"cannot start any token", "a character that no value begins with", "indent with spaces, not tabs, and quote the value"},
+		{"could not find expected ':'", `no ": " after the key`, "check the indentation"},
+		{"did not find expected key", "no key where one is due", "check the indentation"},
+		{"did not find expected '-' indicator", `no "- " where the list goes on`, "check the indentation"},
+		{"did not find expected ',' or", "a list or section in brackets that is not closed", ""},
+		{"unexpected end of stream", "a quoted text that is not closed", ""},
+		{"unknown anchor", "an alias of an anchor that is not in the file", `quote a value that begins with "*"`},
+		{"max depth", fmt.Sprintf("more than %d levels", maxDepth), ""},
+	} {
+		if strings.Contains(e.Message, known.cause) {
+			text, hint = known.text, known.hint
+		}
+	}
+	at := e.Mark
+	if e.ContextMark.Line > 0 { // where the list or the quoted text began
+		at = e.ContextMark
+	}
+	l.errorAt(at.Line, at.Column, hint, "%s", text)
+}
+
+// follow gives the value that an alias stands for and tells whether it may be
+// read at all.
+func (l *loader) follow(n *yaml.Node, path string) (*yaml.Node, bool) {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	l.values++
+	switch {
+	case l.values == maxValues+1:
+		l.errorf(n, "", "more than %d values with all aliases followed", maxValues)
+	case l.depth > maxDepth:
+		l.errorf(n, "", "%s: more than %d levels, or an alias inside what it stands for", path, maxDepth)
+	case n.Style&yaml.TaggedStyle != 0:
+		l.errorf(n, `quote a value that begins with "!"`, "%s: a YAML tag, which has no meaning here", name(path))
+	case n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null":
+		l.errorf(n, "leave the key out, or write {} for a section and [] for a list", "%s: no value", name(path))
+	case l.values <= maxValues:
+		return n, true
+	}
+	return n, false
+}
+
+// name is the path as an error begins with it.
+func name(path string) string {
+	if path == "" {
+		return "the file"
+	}
+	return path
+}
+
+// value reads n into v, whatever type it has.
+func (l *loader) value(n *yaml.Node, v reflect.Value, path string, r rule) {
+	n, ok := l.follow(n, path)
+	if !ok {
+		return
+	}
+	l.depth++
+	defer func() { l.depth-- }()
+	before := l.count
+	switch shapeOf(v.Type()) {
+	case shapeSection:
+		l.section(n, v, path)
+	case shapeList:
+		l.list(n, v, path, r)
+	case shapeMap:
+		l.mapping(n, v, path, r)
+	case shapePointer:
+		inner := fresh(v.Type().Elem())
+		if !v.IsNil() { // the default is shared with whoever gave it
+			inner.Set(v.Elem())
+		}
+		l.value(n, inner, path, r)
+		v.Set(inner.Addr())
+		return
+	default:
+		l.scalar(n, v, path, r)
+	}
+	if l.count == before {
+		l.inRange(n, v, path, r)
+	}
+}
+
+func (l *loader) list(n *yaml.Node, v reflect.Value, path string, r rule) {
+	if n.Kind != yaml.SequenceNode {
+		l.errorf(n, `write [a, b], or each entry on a line of its own after "- "`, "%s: wants a list, got %s", name(path), kindOf(n))
+		return
+	}
+	all := reflect.MakeSlice(v.Type(), 0, len(n.Content))
+	for i, c := range n.Content {
+		entry := fresh(v.Type().Elem())
+		l.value(c, entry, fmt.Sprintf("%s[%d]", path, i), rule{enum: r.enum, absent: r.absent})
+		all = reflect.Append(all, entry)
+	}
+	v.Set(all)
+}
+
+func (l *loader) mapping(n *yaml.Node, v reflect.Value, path string, r rule) {
+	all := reflect.MakeMap(v.Type())
+	for key, value := range l.pairs(n, path) {
+		entry := fresh(v.Type().Elem())
+		l.value(value, entry, join(path, key.Value), rule{enum: r.enum, absent: r.absent})
+		all.SetMapIndex(reflect.ValueOf(key.Value).Convert(v.Type().Key()), entry)
+	}
+	v.Set(all)
+}
+
+// pairs gives the keys of a mapping that can be read, with their values.
+func (l *loader) pairs(n *yaml.Node, path string) func(yield func(key, value *yaml.Node) bool) {
+	return func(yield func(key, value *yaml.Node) bool) {
+		if n.Kind != yaml.MappingNode {
+			l.errorf(n, "", "%s: wants keys with values, got %s", name(path), kindOf(n))
+			return
+		}
+		lines := make(map[string]int, len(n.Content)/2)
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key := n.Content[i]
+			first, twice := lines[key.Value]
+			switch {
+			case key.ShortTag() == "!!merge":
+				l.errorf(key, "write the keys out, or give a whole value an anchor", "%s: merge keys have no meaning here", name(path))
+			case key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str" || key.Style&yaml.TaggedStyle != 0:
+				l.errorf(key, "quote it", "%s: a key that is not text", name(path))
+			case twice:
+				l.errorf(key, "", "duplicate key %s, first on line %d", quote(key.Value), first)
+			default:
+				lines[key.Value] = key.Line
+				if !yield(key, n.Content[i+1]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// section reads a mapping key by key, looks for what is missing, and lets the
+// section check itself if nothing in it is wrong.
+func (l *loader) section(n *yaml.Node, v reflect.Value, path string) {
+	before := l.count
+	fields := fieldsOf(v.Type())
+	given := make(map[string]bool, len(fields))
+	for key, value := range l.pairs(n, path) {
+		f := fieldOf(fields, key.Value)
+		if f == nil {
+			l.unknown(key, fields)
+			continue
+		}
+		given[f.key] = true
+		l.value(value, v.Field(f.index), join(path, f.key), f.rule)
+	}
+	if n.Kind != yaml.MappingNode {
+		return
+	}
+	for _, f := range fields {
+		inner := v.Field(f.index)
+		switch {
+		case given[f.key]:
+		case f.required:
+			l.errorf(n, "", "missing key %s", quote(join(path, f.key)))
+		case shapeOf(inner.Type()) == shapeSection:
+			l.section(&yaml.Node{Kind: yaml.MappingNode, Line: n.Line, Column: n.Column}, inner, join(path, f.key))
+		}
+	}
+	if check, ok := v.Addr().Interface().(Validator); ok && l.count == before {
+		check.Validate(At{l, n, path})
+	}
+}
+
+func fieldOf(fields []field, key string) *field {
+	for i := range fields {
+		if fields[i].key == key {
+			return &fields[i]
+		}
+	}
+	return nil
+}
+
+// unknown says which key was meant: one like it here, the same one elsewhere,
+// or any of the few that stand here.
+func (l *loader) unknown(key *yaml.Node, fields []field) {
+	keys := make([]string, len(fields))
+	for i, f := range fields {
+		keys[i] = f.key
+	}
+	hint := ""
+	if near := nearest(key.Value, keys); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	} else if places := keyPlaces(l.root, key.Value, "", 0); len(places) == 1 {
+		hint = fmt.Sprintf("it belongs in %s", cmp.Or(places[0], "the top level of the file"))
+	} else if len(keys) > 0 && len(keys) <= 12 {
+		hint = "the keys here are " + strings.Join(keys, ", ")
+	}
+	l.errorf(key, hint, "unknown key %s", quote(key.Value))
+}
