@@ -86,7 +86,7 @@ var (
 	}
 	RPCsColumns = []string{
 		"at", "log", "seq", "tenant", "oui", "class", "serial", "identity", "session", "n",
-		"from", "acs", "rpc", "message", "cwmp", "id", "answers", "verdict",
+		"from", "acs", "rpc", "to", "message", "cwmp", "id", "answers", "verdict",
 		"status", "fault_code", "fault_text", "command_key", "parameter_key",
 		"events", // joined by ", "
 		"parameters", "outcome", "answered",

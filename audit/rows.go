@@ -58,8 +58,8 @@ type RPCRow struct {
 	Head
 	From    string // "cpe", "acs", "gateway"
 	ACS     string
-	RPC     string // the RPC as the schema names it: of a response and a fault, that of the request answered where known
-	Name    string // the element's own name: "Inform", "InformResponse", "Fault"
+	RPC     string // the element's own name: "Inform", "InformResponse", "Fault"
+	To      string // the RPC that this answers, by the name of its request; empty where it answers none
 	Message string // "request", "response", "fault"
 	CWMP    string // "1-0" … ; empty where the namespace was another
 	ID      string
@@ -171,7 +171,6 @@ type RefusalRow struct {
 	Reason         string
 	Offset         int64 // -1 where unknown
 	Path           string
-	Detail         string
 	Size           int64 // -1 where unknown
 	Status         int
 	Peer, Listener string
