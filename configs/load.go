@@ -149,6 +149,7 @@ func (l *loader) syntax(err error) {
 		{"mapping values are not allowed", `": " where no key can stand`, "check the indentation, and quote a value that holds a colon and a space"},
 		{"cannot start any token", "a character that no value begins with", "indent with spaces, not tabs, and quote the value"},
 		{"could not find expected ':'", `no ": " after the key`, "check the indentation"},
+		{"did not find expected node content", "no value where one is due", ""},
 		{"did not find expected key", "no key where one is due", "check the indentation"},
 		{"did not find expected '-' indicator", `no "- " where the list goes on`, "check the indentation"},
 		{"did not find expected ',' or", "a list or section in brackets that is not closed", ""},
@@ -161,7 +162,7 @@ func (l *loader) syntax(err error) {
 		}
 	}
 	at := e.Mark
-	if e.ContextMark.Line > 0 { // where the list or the quoted text began
+	if strings.HasSuffix(text, "not closed") && e.ContextMark.Line > 0 { // where it began
 		at = e.ContextMark
 	}
 	l.errorAt(at.Line, at.Column, hint, "%s", text)
@@ -169,7 +170,7 @@ func (l *loader) syntax(err error) {
 
 // follow gives the value that an alias stands for and tells whether it may be
 // read at all.
-func (l *loader) follow(n *yaml.Node, path string) (*yaml.Node, bool) {
+func (l *loader) follow(n *yaml.Node, v reflect.Value, path string) (*yaml.Node, bool) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
@@ -182,11 +183,23 @@ func (l *loader) follow(n *yaml.Node, path string) (*yaml.Node, bool) {
 	case n.Style&yaml.TaggedStyle != 0:
 		l.errorf(n, `quote a value that begins with "!"`, "%s: a YAML tag, which has no meaning here", name(path))
 	case n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null":
-		l.errorf(n, "leave the key out, or write {} for a section and [] for a list", "%s: no value", name(path))
+		l.errorf(n, "write "+emptyOf(v.Type())+" or leave the key out", "%s: no value", name(path))
 	case l.values <= maxValues:
 		return n, true
 	}
 	return n, false
+}
+
+func emptyOf(t reflect.Type) string {
+	switch shapeOf(t) {
+	case shapeSection, shapeMap:
+		return "{}"
+	case shapeList:
+		return "[]"
+	case shapePointer:
+		return emptyOf(t.Elem())
+	}
+	return "one"
 }
 
 // name is the path as an error begins with it.
@@ -199,7 +212,7 @@ func name(path string) string {
 
 // value reads n into v, whatever type it has.
 func (l *loader) value(n *yaml.Node, v reflect.Value, path string, r rule) {
-	n, ok := l.follow(n, path)
+	n, ok := l.follow(n, v, path)
 	if !ok {
 		return
 	}

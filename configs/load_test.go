@@ -3,6 +3,7 @@ package configs
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -136,7 +137,12 @@ func checkErrors(t *testing.T, text []byte, err error) {
 	if !errors.As(err, &all) || len(all) == 0 {
 		t.Fatalf("%T is not a list of errors", err)
 	}
-	lines := strings.Count(string(text), "\n") + strings.Count(string(text), "\r") + 2
+	lines := 2 // the last, and the one behind it where a text ends too early
+	for _, r := range string(text) {
+		if strings.ContainsRune("\n\r\u0085\u2028\u2029", r) {
+			lines++
+		}
+	}
 	before := 0
 	for _, e := range all {
 		if e.Line < before && e.Line != 0 || e.Line > lines || (e.Line == 0) != (e.Column == 0) || e.Column < 0 {
@@ -146,6 +152,50 @@ func checkErrors(t *testing.T, text []byte, err error) {
 		if s := e.Error(); strings.ContainsAny(s, "\n\r") || strings.Contains(s, hunter) {
 			t.Errorf("error of several lines or with a secret: %q", s)
 		}
+	}
+}
+
+func TestMoreMistakesThanAreShown(t *testing.T) {
+	text := "journal: {directory: /a}\nlisteners: [{address: ':1'}]\n" + strings.Repeat("? zzz\n", maxErrors+50)
+	err := LoadBytes("cwmpgate.yaml", []byte(text), testDefaults())
+	checkErrors(t, []byte(text), errors.Unwrap(fmt.Errorf("load: %w", err)))
+	lines := strings.Split(err.Error(), "\n")
+	if last := lines[len(lines)-1]; len(lines) != maxErrors+1 || last != "cwmpgate.yaml: and 50 more mistakes" {
+		t.Errorf("%d lines, the last is %q", len(lines), last)
+	}
+}
+
+// A few lines of aliases stand for a billion values.
+func TestAliasesAreBounded(t *testing.T) {
+	var nested struct {
+		A []string         `yaml:"a"`
+		B [][]string       `yaml:"b"`
+		C [][][]string     `yaml:"c"`
+		D [][][][]string   `yaml:"d"`
+		E [][][][][]string `yaml:"e"`
+	}
+	text, entry := "", "x"
+	for _, key := range []string{"a", "b", "c", "d", "e"} {
+		text += fmt.Sprintf("%s: &%s [%s%s]\n", key, key, strings.Repeat(entry+", ", 99), entry)
+		entry = "*" + key
+	}
+	err := LoadBytes("cwmpgate.yaml", []byte(text), &nested)
+	if err == nil || !strings.Contains(err.Error(), "more than 1000000 values") {
+		t.Errorf("got %.300v", err)
+	}
+}
+
+func TestFileThatCannotBeRead(t *testing.T) {
+	dir := t.TempDir()
+	if err := Load(filepath.Join(dir, "none.yaml"), testDefaults()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	if err := Load(dir, testDefaults()); err == nil {
+		t.Error("a directory was read")
+	}
+	writeFile(t, dir, "large.yaml", strings.Repeat("# large\n", maxFile/8+1))
+	if err := Load(filepath.Join(dir, "large.yaml"), testDefaults()); err == nil || !strings.Contains(err.Error(), "larger than 4MiB") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package configs
 import (
 	"cmp"
 	"encoding"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -22,11 +23,10 @@ func (l *loader) scalar(n *yaml.Node, v reflect.Value, path string, r rule) {
 	}
 	if got := n.ShortTag(); !strings.Contains(tag, got) {
 		hint := ""
-		switch {
-		case tag == "!!str":
+		if value, ok := v.Addr().Interface().(Value); ok {
+			hint = "write " + value.Syntax().Wants
+		} else if tag == "!!str" {
 			hint = "put it in quotes"
-		case tag == "!!bool":
-			hint = "write true or false"
 		}
 		l.errorf(n, hint, "%s: wants %s, got %s", path, wants, kindOf(n))
 		return
@@ -83,7 +83,7 @@ func (l *loader) text(n *yaml.Node, v reflect.Value, path string, r rule) {
 	}
 	err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(n.Value))
 	hint := ""
-	if value, ok := v.Addr().Interface().(Value); ok && err != nil {
+	if value, ok := v.Addr().Interface().(Value); ok && errors.As(err, new(formError)) {
 		hint = "write " + value.Syntax().Wants
 	}
 	if near, ok := v.Addr().Interface().(resolver); ok && err == nil {
@@ -126,7 +126,7 @@ func scalarWants(v reflect.Value) (wants, tags string) {
 func wholeNumber(t reflect.Type) string {
 	switch {
 	case shapeOf(t) == shapeUint && t.Bits() < 64:
-		return fmt.Sprintf("a whole number up to %d", uint64(1)<<t.Bits()-1)
+		return fmt.Sprintf("a whole number from 0 to %d", uint64(1)<<t.Bits()-1)
 	case shapeOf(t) == shapeUint:
 		return "a whole number from 0"
 	}

@@ -18,12 +18,12 @@ const maxSecret = 64 << 10
 // and Bytes give the value.
 type Secret struct {
 	ref string
-	// A pointer, so that even printing a struct which hides its Secret in an
-	// unexported field, where fmt calls no methods, shows an address at most.
+	// Two pointers away: where a struct hides its Secret in an unexported field
+	// fmt calls no methods, and follows one pointer for some verbs.
 	held *held
 }
 
-type held struct{ value []byte }
+type held struct{ value *[]byte }
 
 func (Secret) Syntax() Syntax {
 	return Syntax{
@@ -39,7 +39,7 @@ var secretForm = regexp.MustCompile(`^(file:[^\x00]+|env:[A-Za-z_][A-Za-z0-9_]*)
 // text, in which the secret itself may stand.
 func (s *Secret) UnmarshalText(text []byte) error {
 	if !secretForm.Match(text) {
-		return errors.New("not a reference to a secret")
+		return formError("not a reference to a secret")
 	}
 	*s = Secret{ref: string(text)}
 	return nil
@@ -66,7 +66,7 @@ func (s *Secret) Read() error {
 	if len(value) == 0 {
 		return fmt.Errorf("%s is empty", s.ref)
 	}
-	s.held = &held{value}
+	s.held = &held{&value}
 	return nil
 }
 
@@ -127,7 +127,7 @@ func (s Secret) Bytes() []byte {
 	if s.held == nil {
 		return nil
 	}
-	return s.held.value
+	return *s.held.value
 }
 
 func (s Secret) String() string               { return s.ref }

@@ -87,7 +87,7 @@ func (s *Size) UnmarshalText(text []byte) error {
 	}
 	v, err := humanize.ParseBytes(string(text))
 	if err != nil || v > math.MaxInt64 {
-		return fmt.Errorf("%s is more than %v", quote(string(text)), Size(math.MaxInt64))
+		return fmt.Errorf("%s is too large", quote(string(text)))
 	}
 	*s = Size(v)
 	return nil
@@ -120,7 +120,10 @@ func (Address) Syntax() Syntax {
 
 func (a *Address) UnmarshalText(text []byte) error {
 	host, port, ok := cutPort(string(text))
-	if !ok || port > math.MaxUint16 || !hostForm(host) {
+	switch {
+	case strings.Contains(string(text), "@"): // with a password perhaps
+		return formError("not an address")
+	case !ok || port > math.MaxUint16 || !hostForm(host):
 		return notA("address", text)
 	}
 	*a = Address(text)
@@ -221,23 +224,23 @@ func (URL) Syntax() Syntax {
 	}
 }
 
-// UnmarshalText never shows the text where it may hold a password.
+// UnmarshalText never shows the text, which may hold a password where it is
+// wrong.
 func (u *URL) UnmarshalText(text []byte) error {
 	s := string(text)
-	if strings.Contains(s, "@") {
-		return errors.New("a user or password has no place in the URL")
-	}
 	v, err := url.Parse(s)
 	switch {
+	case strings.Contains(s, "@"):
+		return errors.New("a user or password has no place in the URL")
+	case strings.Contains(s, "#"):
+		return errors.New("a fragment has no place in the URL, no server sees it")
 	case err != nil || v.Scheme != "http" && v.Scheme != "https" || v.Opaque != "":
-		return notA("URL", text)
-	case v.Fragment != "" || strings.Contains(s, "#"):
-		return fmt.Errorf("%s has a fragment, which no server sees", quote(s))
+		return formError("not a URL")
 	case !hostForm(v.Hostname()) || v.Hostname() == "":
-		return notA("URL", text)
+		return formError("not a URL with a host")
 	}
 	if _, port, ok := cutPort(v.Host); ok && (port == 0 || port > math.MaxUint16) || strings.HasSuffix(v.Host, ":") {
-		return notA("URL", text)
+		return errors.New("the port of the URL is not one from 1 to 65535")
 	}
 	u.u = *v
 	return nil
@@ -275,7 +278,7 @@ func (Path) Syntax() Syntax {
 	return Syntax{
 		Name:    "path",
 		Wants:   "a file or directory; a relative one starts at the directory of this file",
-		Pattern: `^[^\u0000]+$`,
+		Pattern: `^[^\x00]+$`,
 	}
 }
 
@@ -304,6 +307,12 @@ func absolute(dir, path string) string {
 	return filepath.Join(dir, path)
 }
 
+// formError is text that is not of its type's form at all, as against one of
+// the right form with a wrong value.
+type formError string
+
+func (e formError) Error() string { return string(e) }
+
 func notA(what string, text []byte) error {
-	return fmt.Errorf("%s is not %s", quote(string(text)), article(what))
+	return formError(quote(string(text)) + " is not " + article(what))
 }
