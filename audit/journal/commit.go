@@ -1,0 +1,146 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+)
+
+// store puts a batch on the medium. A file on which a write or sync failed is
+// given up: what its pages hold is then anybody's guess, and a second sync
+// would answer for bytes that the first one has dropped. So the second and
+// last attempt writes the same records into a new segment.
+func (j *Journal) store(b *batch) error {
+	err := j.attempt(b)
+	if err == nil {
+		return nil
+	}
+	j.cfg.Logf("journal: record %d: %v; trying in a new segment", b.first, err)
+	j.giveUp()
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		j.makeRoom()
+	}
+	if err = j.attempt(b); err == nil {
+		return nil
+	}
+	j.cfg.Logf("journal: record %d: %v; no records are taken until the disk is well again", b.first, err)
+	j.giveUp()
+	return err
+}
+
+func (j *Journal) attempt(b *batch) error {
+	if err := j.ready(b); err != nil {
+		return err
+	}
+	seal(b.buf, j.seed, b.first, b.count, b.at)
+	if err := write(j.file, b.buf); err != nil {
+		return fmt.Errorf("write segment %s: %w", segmentName(j.tail().first), err)
+	}
+	if err := j.file.Sync(); err != nil {
+		return fmt.Errorf("sync segment %s: %w", segmentName(j.tail().first), err)
+	}
+	return nil
+}
+
+// tail is the segment that is written; only the writing goroutine changes it.
+func (j *Journal) tail() *segment { return &j.segments[len(j.segments)-1] }
+
+// ready sees to it that there is a segment with room for the batch.
+func (j *Journal) ready(b *batch) error {
+	if j.file != nil {
+		size := j.tail().size
+		if size == headerSize || size+int64(len(b.buf)) <= j.cfg.SegmentSize {
+			return j.inspect()
+		}
+		// Everything in it is synced: a failing Close loses nothing.
+		if err := j.file.Close(); err != nil {
+			j.cfg.Logf("journal: close segment %s: %v", segmentName(j.tail().first), err)
+		}
+		j.file = nil
+	}
+	if err := j.begin(b.first); err != nil {
+		return fmt.Errorf("begin segment %s: %w", segmentName(b.first), err)
+	}
+	return nil
+}
+
+// inspect notices, once a second, that the segment was taken away: a deleted
+// file takes writes and syncs without complaint.
+func (j *Journal) inspect() error {
+	i, ok := j.fs.(Inspector)
+	if !ok || time.Since(j.inspected) < time.Second {
+		return nil
+	}
+	j.inspected = time.Now()
+	return i.Inspect(j.file, j.path(segmentName(j.tail().first)))
+}
+
+// begin makes the segment that starts with the record first. A segment of
+// that name holds no record that counts and is replaced.
+func (j *Journal) begin(first uint64) error {
+	j.mu.Lock()
+	h := header{log: j.log(), first: first, at: j.durableAt}
+	before := j.segments
+	if n := len(before); n > 0 && before[n-1].first == first {
+		before = before[:n-1]
+	}
+	if n := len(before); n > 0 && before[n-1].suspect {
+		h.flags = afterSuspect
+	}
+	j.mu.Unlock()
+
+	name := j.path(segmentName(first))
+	text := h.append(make([]byte, 0, headerSize))
+	f, err := writeAside(j.fs, name, text)
+	if err != nil {
+		return err
+	}
+	if err := putInPlace(j.fs, name); err != nil {
+		_ = f.Close()
+		return err
+	}
+	_, crc, err := parseHeader(text)
+	if err != nil {
+		panic("BUG: segment header: " + err.Error())
+	}
+	j.file, j.seed, j.inspected = f, crc, time.Now()
+
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.segments = append(before, segment{first: first, at: h.at, size: headerSize})
+	j.size = 0
+	for _, s := range j.segments {
+		j.size += s.size
+	}
+	return nil
+}
+
+// giveUp closes the segment on which a write failed. Its bytes behind the
+// last commit are cut off where the disk lets us, so that a restart does not
+// believe the page cache; and the header of the next segment says for good
+// that they are void.
+func (j *Journal) giveUp() {
+	if j.file == nil {
+		return
+	}
+	j.mu.Lock()
+	s := j.tail()
+	s.suspect = true
+	size := s.size
+	j.counts.suspect++
+	j.mu.Unlock()
+	if err := j.file.Truncate(size); err != nil {
+		j.cfg.Logf("journal: cut suspect segment %s: %v", segmentName(s.first), err)
+	}
+	_ = j.file.Close()
+	j.file = nil
+}
+
+// release ends the writer.
+func (j *Journal) release() {
+	if j.file != nil {
+		_ = j.file.Close()
+		j.file = nil
+	}
+}

@@ -1,0 +1,331 @@
+package journal
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// recover reads what a directory holds and leaves the journal ready to go on
+// behind it, in a segment of its own: a file is written by one process only.
+func (j *Journal) recover() error {
+	names, err := j.fs.List(j.dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, tempSuffix) {
+			// Never renamed, so never part of the journal.
+			if err := j.fs.Remove(j.path(name)); err != nil {
+				return err
+			}
+		}
+	}
+	firsts := segmentNames(names)
+	if err := j.openLog(slices.Contains(names, logName), len(firsts) > 0); err != nil {
+		return err
+	}
+	if err := j.loadCursors(names); err != nil {
+		return err
+	}
+	if err := j.openSegments(firsts); err != nil {
+		return err
+	}
+	return j.adopt()
+}
+
+// segmentNames picks the first record numbers out of a directory, in order.
+func segmentNames(names []string) []uint64 {
+	var firsts []uint64
+	for _, name := range names {
+		if first, ok := parseSegmentName(name); ok {
+			firsts = append(firsts, first)
+		}
+	}
+	slices.Sort(firsts)
+	return firsts
+}
+
+// openSegments reads the headers of all segments and the whole of the last
+// one.
+func (j *Journal) openSegments(firsts []uint64) error {
+	j.next = 1
+	for i, first := range firsts {
+		if i == len(firsts)-1 {
+			if err := j.openLast(first); err != nil {
+				return err
+			}
+			break
+		}
+		s := segment{first: first}
+		if sc, err := openSegment(j.fs, j.path(segmentName(first))); err == nil {
+			s.at, s.size = sc.head.at, sc.size
+			_ = sc.Close()
+		} else if c := (*CorruptionError)(nil); !errors.As(err, &c) {
+			return err
+		}
+		// A damaged header is for whoever comes to read the segment.
+		j.segments = append(j.segments, s)
+		j.size += s.size
+	}
+	j.durable = j.next - 1
+	j.durableAt = j.at
+	j.pending.first = j.next
+	for _, c := range j.cursors {
+		if c.seen() > j.durable {
+			return fmt.Errorf("cursor %s was given record %d, but the journal ends with %d", c.name, c.seen(), j.durable)
+		}
+	}
+	return nil
+}
+
+// openLast finds the end of the last segment and cuts off an unfinished
+// write behind it.
+func (j *Journal) openLast(first uint64) error {
+	name := segmentName(first)
+	sc, err := openSegment(j.fs, j.path(name))
+	if err != nil {
+		return err
+	}
+	defer sc.Close()
+	if !j.knows(sc.head.log) {
+		return &CorruptionError{name, 12, fmt.Errorf("belongs to another log, %s", sc.head.log)}
+	}
+	j.at = sc.head.at
+	for {
+		f, err := sc.frame()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			if err := j.judgeTail(sc, name, err); err != nil {
+				return err
+			}
+			break
+		}
+		j.at = max(j.at, f.at)
+	}
+	if err := j.cutTail(sc, name); err != nil {
+		return err
+	}
+	if n := len(j.segments); n > 0 {
+		j.segments[n-1].suspect = sc.head.flags&afterSuspect != 0
+	}
+	j.segments = append(j.segments, segment{first: first, at: sc.head.at, size: sc.off})
+	j.size += sc.off
+	j.next = sc.next
+	return nil
+}
+
+// judgeTail says whether the bytes from the scanner's place on are a write
+// that did not finish; nil: they are.
+func (j *Journal) judgeTail(sc *scanner, name string, err error) error {
+	if !torn(err) {
+		return &CorruptionError{name, sc.off, err}
+	}
+	behind, serr := sc.validBehind(sc.off)
+	if serr != nil {
+		return fmt.Errorf("read segment %s: %w", name, serr)
+	}
+	if behind > 0 {
+		return &CorruptionError{name, sc.off, fmt.Errorf("%w, with a whole frame behind it at byte %d", err, behind)}
+	}
+	// A cursor is only ever given what was durable.
+	for _, c := range j.cursors {
+		if c.seen() >= sc.next {
+			return &CorruptionError{name, sc.off, fmt.Errorf("%w, but cursor %s was given record %d", err, c.name, c.seen())}
+		}
+	}
+	return nil
+}
+
+// cutTail leaves the last segment as it was read, and synced: its last frame
+// may be in the page cache only, and is about to be shown to cursors.
+func (j *Journal) cutTail(sc *scanner, name string) error {
+	f, err := j.fs.Append(j.path(name))
+	if err != nil {
+		return fmt.Errorf("open segment %s: %w", name, err)
+	}
+	defer f.Close()
+	if sc.off < sc.size {
+		j.cfg.Logf("journal: segment %s: cut %d bytes of an unfinished write at byte %d", name, sc.size-sc.off, sc.off)
+		if err := f.Truncate(sc.off); err != nil {
+			return fmt.Errorf("cut segment %s: %w", name, err)
+		}
+	}
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("sync segment %s: %w", name, err)
+	}
+	return nil
+}
+
+// logSpan is one log of the directory; only adoption makes more than one.
+type logSpan struct {
+	id   logID
+	last uint64 // its last record; of the directory's own log: no end
+}
+
+const logTitle = "cwmpgate journal 1"
+
+// openLog reads or makes the file that names the log.
+func (j *Journal) openLog(exists, segments bool) error {
+	if !exists {
+		if segments {
+			return fmt.Errorf("there are segments but no file %q", logName)
+		}
+		return j.writeLog([]logSpan{{id: newLogID(), last: maxSeq}})
+	}
+	text, err := readFile(j.fs, j.path(logName), textLimit)
+	if err != nil {
+		return err
+	}
+	logs, place, err := parseLog(text)
+	if err != nil {
+		return fmt.Errorf("file %q: %w", logName, err)
+	}
+	j.logs = logs
+	here, err := j.identity(logName)
+	if err != nil {
+		return err
+	}
+	if place != "" && here != "" && place != here && !j.cfg.Adopt {
+		return fmt.Errorf("%w of log %s: two gateways must not go on with the same log, so it has to be adopted first", ErrCopied, j.log())
+	}
+	return nil
+}
+
+func newLogID() (id logID) {
+	rand.Read(id[:]) // never fails
+	return id
+}
+
+func (j *Journal) identity(name string) (string, error) {
+	if i, ok := j.fs.(Identifier); ok {
+		return i.Identity(j.path(name))
+	}
+	return "", nil
+}
+
+// writeLog replaces the log file, which names its own identity: a rename
+// keeps that, a copy does not.
+func (j *Journal) writeLog(logs []logSpan) error {
+	name := j.path(logName)
+	f, err := j.fs.Append(name + tempSuffix)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	place, err := j.identity(logName + tempSuffix)
+	if err != nil {
+		return err
+	}
+	if err := write(f, formatLog(logs, place)); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := putInPlace(j.fs, name); err != nil {
+		return err
+	}
+	j.logs = logs
+	return nil
+}
+
+func formatLog(logs []logSpan, place string) []byte {
+	lines := []string{logTitle}
+	for _, l := range logs[:len(logs)-1] {
+		lines = append(lines, fmt.Sprintf("earlier %s %d", l.id, l.last))
+	}
+	lines = append(lines, "log "+logs[len(logs)-1].id.String())
+	if place != "" {
+		lines = append(lines, "place "+place)
+	}
+	return sealText(lines...)
+}
+
+func parseLog(text []byte) (logs []logSpan, place string, err error) {
+	lines, err := openText(text, logTitle)
+	if err != nil {
+		return nil, "", err
+	}
+	own := false
+	for _, w := range lines {
+		span := logSpan{last: maxSeq}
+		switch {
+		case w[0] == "earlier" && len(w) == 3 && !own:
+			span.last, err = strconv.ParseUint(w[2], 10, 64)
+		case w[0] == "log" && len(w) == 2 && !own:
+			own = true
+		case w[0] == "place" && len(w) == 2 && own:
+			place = w[1]
+			continue
+		default:
+			return nil, "", fmt.Errorf("line %q is not understood", strings.Join(w, " "))
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		if span.id, err = parseLogID(w[1]); err != nil {
+			return nil, "", err
+		}
+		logs = append(logs, span)
+	}
+	if !own {
+		return nil, "", errors.New("names no log")
+	}
+	return logs, place, nil
+}
+
+func (j *Journal) knows(id logID) bool {
+	return slices.ContainsFunc(j.logs, func(l logSpan) bool { return l.id == id })
+}
+
+// logOf is the log that a record belongs to.
+func (j *Journal) logOf(seq uint64) logSpan {
+	for _, l := range j.logs {
+		if seq <= l.last {
+			return l
+		}
+	}
+	panic("BUG: record beyond the last log")
+}
+
+// adopt gives a copied directory a log id of its own from the next record on.
+func (j *Journal) adopt() error {
+	if !j.cfg.Adopt {
+		return nil
+	}
+	logs := slices.Clone(j.logs)
+	logs[len(logs)-1].last = j.durable
+	logs = append(logs, logSpan{id: newLogID(), last: maxSeq})
+	if err := j.writeLog(logs); err != nil {
+		return fmt.Errorf("adopt: %w", err)
+	}
+	return nil
+}
+
+// loadCursors reads all cursors that the directory holds: one that nobody
+// asks for any more still keeps segments from being removed.
+func (j *Journal) loadCursors(names []string) error {
+	for _, file := range names {
+		name, ok := strings.CutPrefix(file, cursorPrefix)
+		if !ok {
+			continue
+		}
+		text, err := readFile(j.fs, j.path(file), textLimit)
+		if err != nil {
+			return err
+		}
+		c := newCursor(j, name)
+		if c.committed, c.open, err = parseCursor(text); err != nil {
+			return fmt.Errorf("file %q: %w", file, err)
+		}
+		j.cursors[name] = c
+	}
+	return nil
+}

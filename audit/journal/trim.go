@@ -1,0 +1,121 @@
+package journal
+
+import (
+	"errors"
+	"os"
+	"time"
+)
+
+// trimEvery is how often segments are looked through that only their age
+// keeps.
+const trimEvery = time.Minute
+
+// noteAcked looks whether whole segments were committed by the last cursor to
+// do so, and wakes the writer for them.
+func (j *Journal) noteAcked() {
+	acked := j.acked()
+	found := false
+	for i := range len(j.segments) - 1 {
+		if s := &j.segments[i]; s.acked.IsZero() && j.segments[i+1].first <= acked+1 {
+			s.acked, found = j.cfg.Now(), true
+		}
+	}
+	if found {
+		j.trimAt = time.Time{}
+		j.kick()
+	}
+}
+
+// acked is the last record that every cursor has committed; without cursors
+// none is.
+func (j *Journal) acked() uint64 {
+	if len(j.cursors) == 0 {
+		return 0
+	}
+	acked := uint64(maxSeq)
+	for _, c := range j.cursors {
+		acked = min(acked, c.committed)
+	}
+	return acked
+}
+
+// trim removes segments, oldest first, as long as that is allowed.
+func (j *Journal) trim() {
+	for {
+		j.mu.Lock()
+		ok, early := j.removable(j.pressed())
+		if !ok {
+			j.counts.full = j.cfg.MaxSize > 0 && j.size >= j.cfg.MaxSize
+			j.trimAt = time.Now().Add(trimEvery)
+			j.mu.Unlock()
+			return
+		}
+		first, last := j.segments[0].first, j.segments[1].first-1
+		j.mu.Unlock()
+		if !j.remove(first) {
+			return
+		}
+		if early {
+			j.cfg.Logf("journal: records %d to %d gave way to max_size before keep_after_ack was over", first, last)
+		}
+	}
+}
+
+// makeRoom removes what is committed everywhere, however young: the disk is
+// full.
+func (j *Journal) makeRoom() {
+	for {
+		j.mu.Lock()
+		ok, _ := j.removable(!j.cfg.KeepAlways)
+		var first uint64
+		if ok {
+			first = j.segments[0].first
+		}
+		j.mu.Unlock()
+		if !ok || !j.remove(first) {
+			return
+		}
+	}
+}
+
+// pressed says whether less than a segment's room is left below MaxSize.
+func (j *Journal) pressed() bool {
+	return j.cfg.MaxSize > 0 && !j.cfg.KeepAlways && j.size+j.cfg.SegmentSize > j.cfg.MaxSize
+}
+
+// removable says whether the oldest segment may go, and whether only because
+// of pressure. The last segment never goes.
+func (j *Journal) removable(pressed bool) (ok, early bool) {
+	if len(j.segments) < 2 || j.segments[1].first > j.acked()+1 {
+		return false, false
+	}
+	// The time of the segment's last record stands in the next one's header.
+	ended := time.UnixMicro(j.segments[1].at)
+	now := j.cfg.Now()
+	if now.Sub(ended) >= j.cfg.KeepAfterAck && now.Sub(j.segments[0].acked) >= j.cfg.KeepAfterAck {
+		return true, false
+	}
+	return pressed, true
+}
+
+// remove deletes the oldest segment. The directory is synced before the next
+// one goes, so that a crash cannot leave a hole between the ones that stay.
+func (j *Journal) remove(first uint64) bool {
+	err := j.fs.Remove(j.path(segmentName(first)))
+	if err == nil || errors.Is(err, os.ErrNotExist) {
+		err = j.fs.SyncDir(j.dir)
+	}
+	if err != nil {
+		j.cfg.Logf("journal: remove segment %s: %v", segmentName(first), err)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err != nil {
+		j.trimAt = time.Now().Add(trimEvery)
+		return false
+	}
+	j.size -= j.segments[0].size
+	j.segments = j.segments[1:]
+	j.counts.removed++
+	return true
+}
