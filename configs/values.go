@@ -130,6 +130,8 @@ func (a *Address) UnmarshalText(text []byte) error {
 	return nil
 }
 
+func (a Address) String() string { return string(a) }
+
 // Host is the part before the port, without brackets; empty for all addresses.
 func (a Address) Host() string {
 	host, _, _ := cutPort(string(a))
@@ -271,8 +273,10 @@ func (u URL) Address() Address {
 }
 
 // Path is a file or directory. A relative one starts at the directory of the
-// config file that names it.
+// config file that names it; defaults are taken as they are.
 type Path string
+
+func (p Path) String() string { return string(p) }
 
 func (Path) Syntax() Syntax {
 	return Syntax{
