@@ -17,13 +17,21 @@ func (j *Journal) recover() error {
 	if err != nil {
 		return err
 	}
+	// What was never renamed was never part of the journal.
+	isTemp := func(name string) bool { return strings.HasSuffix(name, tempSuffix) }
 	for _, name := range names {
-		if strings.HasSuffix(name, tempSuffix) {
-			// Never renamed, so never part of the journal.
-			if err := j.fs.Remove(j.path(name)); err != nil {
-				return err
-			}
+		if !isTemp(name) {
+			continue
 		}
+		if err := j.fs.Remove(j.path(name)); err != nil {
+			return err
+		}
+	}
+	names = slices.DeleteFunc(names, isTemp)
+	// A name may be there only because the machine still runs, where the
+	// process before was killed between a rename and its sync.
+	if err := j.fs.SyncDir(j.dir); err != nil {
+		return err
 	}
 	firsts := segmentNames(names)
 	if err := j.openLog(slices.Contains(names, logName), len(firsts) > 0); err != nil {
