@@ -1,0 +1,50 @@
+# make test is the command of the README; make check is what a change must pass.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+BENCH     ?= .
+BENCHTIME ?= 0.5s
+FUZZTIME  ?= 20s
+PACKAGES  ?= ./...
+
+.PHONY: all test check lint bench build docs fuzz clean
+
+all: build
+
+test:
+	go test $(PACKAGES)
+
+# lint is check without the tests.
+lint:
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; fi
+	go vet $(PACKAGES)
+	go tool -modfile=tools/go.mod staticcheck $(PACKAGES)
+
+check: lint
+	go test -race $(PACKAGES)
+
+# make bench BENCH=BenchmarkDecode BENCHTIME=3s PACKAGES=./cwmp
+bench:
+	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem $(PACKAGES)
+
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./cmd/...
+
+# docs/config.md and configs/cwmpgate.schema.json come from the config types.
+docs:
+	go generate ./...
+
+# Every fuzz target in turn, each for FUZZTIME.
+fuzz:
+	@set -euo pipefail; \
+	for package in $$(go list $(PACKAGES)); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "== $$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+clean:
+	rm -rf bin
+	find . -name '*.test' -o -name '*.prof' | xargs -r rm -f
