@@ -49,6 +49,10 @@ func NewServer(c net.Conn, cfg ServerConfig) *ServerConn {
 	return s
 }
 
+// SetIdle changes how long Next waits for the first byte of a request: within a
+// CWMP session a CPE may be silent for longer than on an idle connection.
+func (s *ServerConn) SetIdle(d time.Duration) { s.timeouts.Idle = d }
+
 // Next waits for the next request and returns its head. The error is io.EOF
 // where the peer, or the answer before, closed the connection; ErrIdle where no
 // request began in time; an *Error where what came was refused: answer with its
