@@ -165,6 +165,7 @@ type Journal struct {
 	seed      uint32
 	stuck     *batch // what could not be written
 	inspected time.Time
+	unsynced  bool // the removal of a segment is not on the medium yet
 }
 
 // New makes a journal that is not open yet.

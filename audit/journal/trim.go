@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -101,21 +102,42 @@ func (j *Journal) removable(pressed bool) (ok, early bool) {
 // remove deletes the oldest segment. The directory is synced before the next
 // one goes, so that a crash cannot leave a hole between the ones that stay.
 func (j *Journal) remove(first uint64) bool {
-	err := j.fs.Remove(j.path(segmentName(first)))
-	if err == nil || errors.Is(err, os.ErrNotExist) {
-		err = j.fs.SyncDir(j.dir)
-	}
-	if err != nil {
-		j.cfg.Logf("journal: remove segment %s: %v", segmentName(first), err)
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if err != nil {
-		j.trimAt = time.Now().Add(trimEvery)
+	if j.unsynced && !j.syncRemoval() {
 		return false
 	}
-	j.size -= j.segments[0].size
+	// Readers must not look for a file that is about to go.
+	j.mu.Lock()
+	s := j.segments[0]
 	j.segments = j.segments[1:]
+	j.size -= s.size
+	j.mu.Unlock()
+	if err := j.fs.Remove(j.path(segmentName(first))); err != nil && !errors.Is(err, os.ErrNotExist) {
+		j.mu.Lock()
+		j.segments = slices.Insert(j.segments, 0, s)
+		j.size += s.size
+		j.mu.Unlock()
+		j.trimFailed(err)
+		return false
+	}
+	j.mu.Lock()
 	j.counts.removed++
-	return true
+	j.mu.Unlock()
+	return j.syncRemoval()
+}
+
+func (j *Journal) syncRemoval() bool {
+	err := j.fs.SyncDir(j.dir)
+	j.unsynced = err != nil
+	if err != nil {
+		j.trimFailed(err)
+	}
+	return err == nil
+}
+
+// trimFailed puts trimming off: room is not so short that it could not wait.
+func (j *Journal) trimFailed(err error) {
+	j.cfg.Logf("journal: remove old segment: %v", err)
+	j.mu.Lock()
+	j.trimAt = time.Now().Add(trimEvery)
+	j.mu.Unlock()
 }
