@@ -30,8 +30,10 @@ func (j *Journal) store(b *batch) error {
 }
 
 func (j *Journal) attempt(b *batch) error {
-	if err := j.ready(b); err != nil {
+	if ok, err := j.hasRoom(b); err != nil {
 		return err
+	} else if !ok {
+		return j.begin(b)
 	}
 	seal(b.buf, j.seed, b.first, b.count, b.at)
 	if err := write(j.file, b.buf); err != nil {
@@ -46,23 +48,20 @@ func (j *Journal) attempt(b *batch) error {
 // tail is the segment that is written; only the writing goroutine changes it.
 func (j *Journal) tail() *segment { return &j.segments[len(j.segments)-1] }
 
-// ready sees to it that there is a segment with room for the batch.
-func (j *Journal) ready(b *batch) error {
-	if j.file != nil {
-		size := j.tail().size
-		if size == headerSize || size+int64(len(b.buf)) <= j.cfg.SegmentSize {
-			return j.inspect()
-		}
-		// Everything in it is synced: a failing Close loses nothing.
-		if err := j.file.Close(); err != nil {
-			j.cfg.Logf("journal: close segment %s: %v", segmentName(j.tail().first), err)
-		}
-		j.file = nil
+// hasRoom says whether the batch goes into the segment that is open.
+func (j *Journal) hasRoom(b *batch) (bool, error) {
+	if j.file == nil {
+		return false, nil
 	}
-	if err := j.begin(b.first); err != nil {
-		return fmt.Errorf("begin segment %s: %w", segmentName(b.first), err)
+	if j.tail().size+int64(len(b.buf)) <= j.cfg.SegmentSize {
+		return true, j.inspect()
 	}
-	return nil
+	// Everything in it is synced: a failing Close loses nothing.
+	if err := j.file.Close(); err != nil {
+		j.cfg.Logf("journal: close segment %s: %v", segmentName(j.tail().first), err)
+	}
+	j.file = nil
+	return false, nil
 }
 
 // inspect notices, once a second, that the segment was taken away: a deleted
@@ -76,13 +75,15 @@ func (j *Journal) inspect() error {
 	return i.Inspect(j.file, j.path(segmentName(j.tail().first)))
 }
 
-// begin makes the segment that starts with the record first. A segment of
-// that name holds no record that counts and is replaced.
-func (j *Journal) begin(first uint64) error {
+// begin makes a segment of which the batch is the first frame. Both are on
+// the medium before the segment gets its name: from then on it is this one
+// that counts, whatever an earlier segment holds of the same records. One of
+// the same name holds nothing else and is replaced.
+func (j *Journal) begin(b *batch) error {
 	j.mu.Lock()
-	h := header{log: j.log(), first: first, at: j.durableAt}
+	h := header{log: j.log(), first: b.first, at: j.durableAt}
 	before := j.segments
-	if n := len(before); n > 0 && before[n-1].first == first {
+	if n := len(before); n > 0 && before[n-1].first == b.first {
 		before = before[:n-1]
 	}
 	if n := len(before); n > 0 && before[n-1].suspect {
@@ -90,25 +91,22 @@ func (j *Journal) begin(first uint64) error {
 	}
 	j.mu.Unlock()
 
-	name := j.path(segmentName(first))
-	text := h.append(make([]byte, 0, headerSize))
-	f, err := writeAside(j.fs, name, text)
+	head, crc := h.marshal()
+	seal(b.buf, crc, b.first, b.count, b.at)
+	name := segmentName(b.first)
+	f, err := writeAside(j.fs, j.path(name), head, b.buf)
 	if err != nil {
-		return err
+		return fmt.Errorf("begin segment %s: %w", name, err)
 	}
-	if err := putInPlace(j.fs, name); err != nil {
+	if err := putInPlace(j.fs, j.path(name)); err != nil {
 		_ = f.Close()
-		return err
-	}
-	_, crc, err := parseHeader(text)
-	if err != nil {
-		panic("BUG: segment header: " + err.Error())
+		return fmt.Errorf("begin segment %s: %w", name, err)
 	}
 	j.file, j.seed, j.inspected = f, crc, time.Now()
 
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.segments = append(before, segment{first: first, at: h.at, size: headerSize})
+	j.segments = append(before, segment{first: b.first, at: h.at, size: headerSize})
 	j.size = 0
 	for _, s := range j.segments {
 		j.size += s.size

@@ -176,7 +176,7 @@ func (osFS) Inspect(f File, name string) error {
 
 // writeAside makes the file of that name plus ".tmp" with these bytes and
 // syncs it. On an error nothing is left.
-func writeAside(fsys FS, name string, text []byte) (File, error) {
+func writeAside(fsys FS, name string, parts ...[]byte) (File, error) {
 	aside := name + tempSuffix
 	// A leftover of an earlier attempt must not lend its bytes.
 	if err := fsys.Remove(aside); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -186,7 +186,11 @@ func writeAside(fsys FS, name string, text []byte) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = write(f, text)
+	for _, p := range parts {
+		if err == nil {
+			err = write(f, p)
+		}
+	}
 	if err == nil {
 		err = f.Sync()
 	}

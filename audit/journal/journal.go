@@ -187,7 +187,8 @@ func New(cfg Config) *Journal {
 
 // Open locks the directory (and makes it where it is absent), cuts off what
 // an unfinished write left at the end, and starts the writing goroutine.
-// Damage in the last segment is a *CorruptionError and nothing is changed.
+// Damage in the last segment is a *CorruptionError and nothing is changed. A
+// disk that cannot be written is no error of Open: see Stats.
 func (j *Journal) Open() error {
 	if j.opened {
 		panic("BUG: journal opened twice")
@@ -199,7 +200,15 @@ func (j *Journal) Open() error {
 		}
 		j.lock = held
 	}
-	if err := j.recover(); err != nil {
+	err := j.recover()
+	if err == nil {
+		j.carry()
+		if j.cfg.Adopt {
+			err = j.adopt()
+		}
+	}
+	if err != nil {
+		j.release()
 		if j.lock != nil {
 			_ = j.lock.Close()
 		}

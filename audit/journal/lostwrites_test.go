@@ -80,6 +80,9 @@ func (w *world) compare() error {
 		}
 		found[e.Seq] = e.Bytes
 	}
+	if w.fs.Killed() {
+		return nil
+	}
 	for seq, b := range w.promised {
 		if seq > w.maybe && !bytes.Equal(found[seq], b) {
 			return fmt.Errorf("record %d was promised and is not there (%d to %d are)", seq, first, last)

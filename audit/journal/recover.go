@@ -8,10 +8,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// recover reads what a directory holds and leaves the journal ready to go on
-// behind it, in a segment of its own: a file is written by one process only.
+// recover reads what a directory holds. The journal goes on behind it in a
+// segment of its own: a file is written by one process only.
 func (j *Journal) recover() error {
 	names, err := j.fs.List(j.dir)
 	if err != nil {
@@ -40,10 +41,7 @@ func (j *Journal) recover() error {
 	if err := j.loadCursors(names); err != nil {
 		return err
 	}
-	if err := j.openSegments(firsts); err != nil {
-		return err
-	}
-	return j.adopt()
+	return j.openSegments(firsts)
 }
 
 // segmentNames picks the first record numbers out of a directory, in order.
@@ -80,19 +78,24 @@ func (j *Journal) openSegments(firsts []uint64) error {
 		j.segments = append(j.segments, s)
 		j.size += s.size
 	}
-	j.durable = j.next - 1
-	j.durableAt = j.at
 	j.pending.first = j.next
+	j.durable = j.next - 1
 	for _, c := range j.cursors {
 		if c.seen() > j.durable {
 			return fmt.Errorf("cursor %s was given record %d, but the journal ends with %d", c.name, c.seen(), j.durable)
 		}
 	}
+	if j.stuck != nil {
+		j.durable = j.stuck.first - 1
+	}
 	return nil
 }
 
-// openLast finds the end of the last segment and cuts off an unfinished
-// write behind it.
+// openLast finds the end of the last segment. What is behind the last whole
+// frame was never finished and does not count. That frame itself may be in
+// the page cache only, left there by a process that was killed before its
+// sync or after a failed one, and a sync now would prove nothing: it is to be
+// written once more, into a new segment, before anybody sees its records.
 func (j *Journal) openLast(first uint64) error {
 	name := segmentName(first)
 	sc, err := openSegment(j.fs, j.path(name))
@@ -103,7 +106,8 @@ func (j *Journal) openLast(first uint64) error {
 	if !j.knows(sc.head.log) {
 		return &CorruptionError{name, 12, fmt.Errorf("belongs to another log, %s", sc.head.log)}
 	}
-	j.at = sc.head.at
+	var last frame
+	at := sc.head.at
 	for {
 		f, err := sc.frame()
 		if err == io.EOF {
@@ -113,26 +117,47 @@ func (j *Journal) openLast(first uint64) error {
 			if err := j.judgeTail(sc, name, err); err != nil {
 				return err
 			}
+			j.cutTail(sc, name)
 			break
 		}
-		j.at = max(j.at, f.at)
+		if last.count > 0 {
+			at = max(at, last.at)
+		}
+		// Two buffers take turns, so that the last frame outlives the try to
+		// read one behind it.
+		sc.buf, last.bytes = last.bytes, nil
+		last = f
 	}
-	if err := j.cutTail(sc, name); err != nil {
-		return err
+	if last.count == 0 {
+		return &CorruptionError{name, headerSize, errors.New("segment has no records")}
 	}
 	if n := len(j.segments); n > 0 {
 		j.segments[n-1].suspect = sc.head.flags&afterSuspect != 0
 	}
-	j.segments = append(j.segments, segment{first: first, at: sc.head.at, size: sc.off})
-	j.size += sc.off
-	j.next = sc.next
+	j.segments = append(j.segments, segment{first: first, at: sc.head.at, size: last.offset, suspect: true})
+	j.size += last.offset
+	j.next, j.at, j.durableAt = sc.next, max(at, last.at), at
+	j.stuck = &batch{buf: last.bytes, first: last.first, count: last.count, at: last.at}
 	return nil
+}
+
+// carry writes the last frame once more. A disk that fails now does not keep
+// the journal from opening: the frame waits like any other that failed.
+func (j *Journal) carry() {
+	if b := j.stuck; b != nil {
+		j.began = time.Now()
+		j.settle(b, j.store(b))
+		if j.failed == nil {
+			j.counts = counts{}
+		}
+	}
 }
 
 // judgeTail says whether the bytes from the scanner's place on are a write
 // that did not finish; nil: they are.
 func (j *Journal) judgeTail(sc *scanner, name string, err error) error {
-	if !torn(err) {
+	// A segment's first frame was synced before the segment had its name.
+	if !torn(err) || sc.off == headerSize {
 		return &CorruptionError{name, sc.off, err}
 	}
 	behind, serr := sc.validBehind(sc.off)
@@ -151,24 +176,18 @@ func (j *Journal) judgeTail(sc *scanner, name string, err error) error {
 	return nil
 }
 
-// cutTail leaves the last segment as it was read, and synced: its last frame
-// may be in the page cache only, and is about to be shown to cursors.
-func (j *Journal) cutTail(sc *scanner, name string) error {
+// cutTail shortens the last segment by an unfinished write. It may fail: the
+// next segment's header says that these bytes are void.
+func (j *Journal) cutTail(sc *scanner, name string) {
+	j.cfg.Logf("journal: segment %s: cut %d bytes of an unfinished write at byte %d", name, sc.size-sc.off, sc.off)
 	f, err := j.fs.Append(j.path(name))
+	if err == nil {
+		err = f.Truncate(sc.off)
+		_ = f.Close()
+	}
 	if err != nil {
-		return fmt.Errorf("open segment %s: %w", name, err)
+		j.cfg.Logf("journal: cut segment %s: %v", name, err)
 	}
-	defer f.Close()
-	if sc.off < sc.size {
-		j.cfg.Logf("journal: segment %s: cut %d bytes of an unfinished write at byte %d", name, sc.size-sc.off, sc.off)
-		if err := f.Truncate(sc.off); err != nil {
-			return fmt.Errorf("cut segment %s: %w", name, err)
-		}
-	}
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("sync segment %s: %w", name, err)
-	}
-	return nil
 }
 
 // logSpan is one log of the directory; only adoption makes more than one.
@@ -303,10 +322,11 @@ func (j *Journal) logOf(seq uint64) logSpan {
 	panic("BUG: record beyond the last log")
 }
 
-// adopt gives a copied directory a log id of its own from the next record on.
+// adopt gives a copied directory a log id of its own from the next record on,
+// which begins a segment.
 func (j *Journal) adopt() error {
-	if !j.cfg.Adopt {
-		return nil
+	if j.failed != nil {
+		return j.failed
 	}
 	logs := slices.Clone(j.logs)
 	logs[len(logs)-1].last = j.durable
@@ -314,6 +334,7 @@ func (j *Journal) adopt() error {
 	if err := j.writeLog(logs); err != nil {
 		return fmt.Errorf("adopt: %w", err)
 	}
+	j.release()
 	return nil
 }
 

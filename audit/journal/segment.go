@@ -87,19 +87,20 @@ type header struct {
 	at    int64 // microseconds since 1970; no record of the segment is earlier
 }
 
-func (h header) append(dst []byte) []byte {
-	start := len(dst)
-	dst = append(dst, magic...)
-	dst = binary.BigEndian.AppendUint16(dst, version)
-	dst = binary.BigEndian.AppendUint16(dst, h.flags)
-	dst = append(dst, h.log[:]...)
-	dst = binary.BigEndian.AppendUint64(dst, h.first)
-	dst = binary.BigEndian.AppendUint64(dst, uint64(h.at))
-	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
+// marshal also returns the checksum, from which those of the frames go on: no
+// frame of another segment can pass for one of this.
+func (h header) marshal() (b []byte, crc uint32) {
+	b = append(make([]byte, 0, headerSize), magic...)
+	b = binary.BigEndian.AppendUint16(b, version)
+	b = binary.BigEndian.AppendUint16(b, h.flags)
+	b = append(b, h.log[:]...)
+	b = binary.BigEndian.AppendUint64(b, h.first)
+	b = binary.BigEndian.AppendUint64(b, uint64(h.at))
+	crc = crc32.Checksum(b, castagnoli)
+	return binary.BigEndian.AppendUint32(b, crc), crc
 }
 
-// parseHeader also returns the checksum, from which those of the frames go
-// on: no frame of another segment can pass for one of this.
+// parseHeader is marshal's other way.
 func parseHeader(b []byte) (h header, crc uint32, err error) {
 	if len(b) < headerSize {
 		return h, 0, errors.New("header is cut short")
