@@ -156,17 +156,41 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Setenv("CWMPGATE_TEST_SECRET", hunter)
 	schema := testSchema(f)
-	f.Fuzz(func(t *testing.T, text []byte) {
-		c := testDefaults()
-		if err := LoadBytes("testdata/fuzz.yaml", text, c); err != nil {
-			if !strings.Contains(string(text), hunter) {
-				checkErrors(t, text, err)
-			}
-			return
+	f.Fuzz(func(t *testing.T, text []byte) { checkAnyText(t, schema, text) })
+}
+
+// checkAnyText loads a text and holds the outcome to what must be true of any.
+func checkAnyText(t *testing.T, schema map[string]any, text []byte) {
+	t.Helper()
+	c := testDefaults()
+	if err := LoadBytes("testdata/any.yaml", text, c); err != nil {
+		if !strings.Contains(string(text), hunter) {
+			checkErrors(t, text, err)
 		}
-		if strings.Contains(fmt.Sprintf("%+v %#v", *c, *c), hunter) && !strings.Contains(string(text), hunter) {
-			t.Error("a secret is printed")
+		return
+	}
+	if strings.Contains(fmt.Sprintf("%+v %#v", *c, *c), hunter) && !strings.Contains(string(text), hunter) {
+		t.Error("a secret is printed")
+	}
+	checkSchemaAgrees(t, schema, text)
+}
+
+// A slip at any one place of a good file.
+func TestEverySlip(t *testing.T) {
+	t.Setenv("CWMPGATE_TEST_SECRET", hunter)
+	text, err := os.ReadFile("testdata/full.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema := testSchema(t)
+	checkAnyText(t, schema, text)
+	for i := range text {
+		checkAnyText(t, schema, slices.Delete(slices.Clone(text), i, i+1))
+		checkAnyText(t, schema, text[:i])
+		for _, c := range []byte("\x00\t\n \"':-[}&*!#~0\xff") {
+			slip := slices.Clone(text)
+			slip[i] = c
+			checkAnyText(t, schema, slip)
 		}
-		checkSchemaAgrees(t, schema, text)
-	})
+	}
 }

@@ -14,7 +14,7 @@ type description struct {
 	shape  shape // never shapePointer
 	syntax Syntax
 	bits   int
-	// optional: the section, behind a pointer, exists only where it is written.
+	// optional: behind a pointer, or a list or map that is empty by default.
 	optional bool
 	value    any           // the default in JSON's types, or nil
 	keys     []description // of a section
@@ -52,7 +52,8 @@ func describeValue(v reflect.Value, f field, outer []reflect.Type) description {
 		return d
 	case shapeList, shapeMap:
 		entry := describeValue(fresh(v.Type().Elem()), field{rule: rule{enum: f.enum}}, outer)
-		d.entry = &entry
+		entry.value = nil // an entry that is not written is none
+		d.entry, d.optional = &entry, v.Len() == 0
 	case shapeText:
 		d.syntax = Syntax{Name: "text"}
 		if value, ok := v.Addr().Interface().(Value); ok {

@@ -137,6 +137,9 @@ func checkErrors(t *testing.T, text []byte, err error) {
 	if !errors.As(err, &all) || len(all) == 0 {
 		t.Fatalf("%T is not a list of errors", err)
 	}
+	if one := (Error{}); !errors.As(err, &one) || one != all[0] {
+		t.Errorf("the first of the errors is not to be had by itself")
+	}
 	lines := 2 // the last, and the one behind it where a text ends too early
 	for _, r := range string(text) {
 		if strings.ContainsRune("\n\r\u0085\u2028\u2029", r) {
@@ -253,6 +256,24 @@ admin: {metrics: "127.0.0.1:9547"}
 		if check.got != check.want {
 			t.Errorf("%s: got %v, want %v", check.what, check.got, check.want)
 		}
+	}
+}
+
+// A default behind a pointer is read over, and stays with whoever gave it.
+func TestDefaultBehindPointer(t *testing.T) {
+	address := Address("127.0.0.1:1")
+	given := &testAdmin{Metrics: &address, Log: testLog{Level: "warn"}}
+	c := testDefaults()
+	c.Admin = given
+	text := "listeners: [{address: ':1'}]\njournal: {directory: /a}\nadmin: {metrics: '127.0.0.1:2'}\n"
+	if err := LoadBytes("cwmpgate.yaml", []byte(text), c); err != nil {
+		t.Fatal(err)
+	}
+	if *c.Admin.Metrics != "127.0.0.1:2" || c.Admin.Log.Level != "warn" {
+		t.Errorf("got %v, %q", *c.Admin.Metrics, c.Admin.Log.Level)
+	}
+	if given == c.Admin || *given.Metrics != "127.0.0.1:1" {
+		t.Errorf("the default is now %v", *given.Metrics)
 	}
 }
 

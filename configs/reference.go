@@ -140,7 +140,7 @@ func (d description) about() []string {
 	switch {
 	case d.required:
 		parts = append(parts, "required")
-	case d.optional || d.entry != nil:
+	case d.optional:
 		parts = append(parts, "absent by default")
 	}
 	return parts

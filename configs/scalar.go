@@ -56,7 +56,7 @@ func (l *loader) scalar(n *yaml.Node, v reflect.Value, path string, r rule) {
 		}
 	case shapeFloat:
 		var f float64
-		if f, err = strconv.ParseFloat(n.Value, v.Type().Bits()); err == nil {
+		if f, err = strconv.ParseFloat(decimal(n.Value), v.Type().Bits()); err == nil {
 			v.SetFloat(f)
 		}
 	}
@@ -68,8 +68,8 @@ func (l *loader) scalar(n *yaml.Node, v reflect.Value, path string, r rule) {
 // decimal spoils a number with a leading zero, which YAML 1.1 reads as octal
 // and YAML 1.2 does not.
 func decimal(s string) string {
-	if digits := strings.TrimLeft(s, "+-"); len(digits) > 1 && digits[0] == '0' {
-		return "0octal"
+	if digits := strings.TrimLeft(s, "+-"); len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
+		return "octal"
 	}
 	return s
 }

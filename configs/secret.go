@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"regexp"
 	"strings"
 )
 
@@ -29,11 +28,9 @@ func (Secret) Syntax() Syntax {
 	return Syntax{
 		Name:    "secret",
 		Wants:   "file:PATH or env:NAME; the secret itself stays out of this file",
-		Pattern: `^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*)$`,
+		Pattern: secretForm.String(),
 	}
 }
-
-var secretForm = regexp.MustCompile(`^(file:[^\x00]+|env:[A-Za-z_][A-Za-z0-9_]*)$`)
 
 // UnmarshalText takes the reference; Read gets the value. It never shows the
 // text, in which the secret itself may stand.
@@ -133,6 +130,3 @@ func (s Secret) Bytes() []byte {
 func (s Secret) String() string               { return s.ref }
 func (s Secret) GoString() string             { return "configs.Secret(" + s.ref + ")" }
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.ref), nil }
-
-// Format keeps every verb of fmt, %x and %#v too, to the reference.
-func (s Secret) Format(f fmt.State, _ rune) { io.WriteString(f, s.ref) }

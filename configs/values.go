@@ -31,6 +31,19 @@ type Syntax struct {
 	Number  bool   // a plain whole number is accepted too
 }
 
+// The forms of the texts, for UnmarshalText and for schemas alike; RE2 and ECMA
+// read them the same way.
+var (
+	durationForm = regexp.MustCompile(`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`)
+	sizeForm     = regexp.MustCompile(`^[0-9]+(\.[0-9]+)? ?(B|[kK]B|[MGTP]B|[KMGTP]iB)?$`)
+	addressForm  = regexp.MustCompile(`^(\[[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?\]|[A-Za-z0-9._-]*):[0-9]{1,5}$`)
+	prefixForm   = regexp.MustCompile(`^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$`)
+	urlForm      = regexp.MustCompile(`^[Hh][Tt][Tt][Pp][Ss]?://[!-~]+$`)
+	pathForm     = regexp.MustCompile(`^[^\x00]+$`)
+	secretForm   = regexp.MustCompile(`^(file:[^\x00]+|env:[A-Za-z_][A-Za-z0-9_]*)$`)
+	nameForm     = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$`)
+)
+
 // Duration is a time span: "30s", "1m30s", "2ms". Never negative.
 type Duration time.Duration
 
@@ -38,13 +51,13 @@ func (Duration) Syntax() Syntax {
 	return Syntax{
 		Name:    "duration",
 		Wants:   "numbers with their units ms, s, m or h, such as 500ms, 30s or 1h30m",
-		Pattern: `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`,
+		Pattern: durationForm.String(),
 	}
 }
 
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
-	if err != nil || v < 0 || len(text) > 0 && (text[0] < '0' || text[0] > '9') || string(text) == "0" {
+	if err != nil || !durationForm.Match(text) {
 		return notA("duration", text)
 	}
 	*d = Duration(v)
@@ -68,15 +81,11 @@ func (d Duration) String() string {
 // Size is a number of bytes: "64KiB", "20GiB", "10MB", or a plain number.
 type Size int64
 
-const sizePattern = `^[0-9]+(\.[0-9]+)? ?(B|[kK]B|[MGTP]B|[KMGTP]iB)?$`
-
-var sizeForm = regexp.MustCompile(sizePattern)
-
 func (Size) Syntax() Syntax {
 	return Syntax{
 		Name:    "size",
 		Wants:   "bytes with a unit B, KiB, MiB, GiB or TiB (or KB, MB … by 1000), such as 64KiB or 20GiB",
-		Pattern: sizePattern,
+		Pattern: sizeForm.String(),
 		Number:  true,
 	}
 }
@@ -114,7 +123,7 @@ func (Address) Syntax() Syntax {
 	return Syntax{
 		Name:    "address",
 		Wants:   `host:port, such as "127.0.0.1:7547", "[::1]:7547", or ":7547" for all addresses`,
-		Pattern: `^(\[[0-9A-Fa-f:.]+(%[^\]]+)?\]|[^:\[\]/@ ]*):[0-9]{1,5}$`,
+		Pattern: addressForm.String(),
 	}
 }
 
@@ -123,7 +132,7 @@ func (a *Address) UnmarshalText(text []byte) error {
 	switch {
 	case strings.Contains(string(text), "@"): // with a password perhaps
 		return formError("not an address")
-	case !ok || port > math.MaxUint16 || !hostForm(host):
+	case !ok || port > math.MaxUint16 || !addressForm.Match(text) || !isHost(host):
 		return notA("address", text)
 	}
 	*a = Address(text)
@@ -176,10 +185,8 @@ func cutPort(s string) (host string, port int, ok bool) {
 	return host, port, i+1 < len(s)
 }
 
-var nameForm = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$`)
-
-// hostForm accepts an IP address, a host name, and nothing for all addresses.
-func hostForm(host string) bool {
+// isHost accepts an IP address, a host name, and nothing for all addresses.
+func isHost(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil || host == "" {
 		return true
 	}
@@ -194,7 +201,7 @@ func (Prefix) Syntax() Syntax {
 	return Syntax{
 		Name:    "network",
 		Wants:   "an address or a network, such as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32",
-		Pattern: `^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$`,
+		Pattern: prefixForm.String(),
 	}
 }
 
@@ -205,7 +212,7 @@ func (p *Prefix) UnmarshalText(text []byte) error {
 	}
 	v, err := netip.ParsePrefix(s)
 	switch {
-	case err != nil || v.Addr().Is4In6():
+	case err != nil || v.Addr().Is4In6() || !prefixForm.Match(text):
 		return notA("network", text)
 	case v != v.Masked():
 		return fmt.Errorf("%s has bits set behind its length, the network is %v", quote(string(text)), v.Masked())
@@ -222,7 +229,7 @@ func (URL) Syntax() Syntax {
 	return Syntax{
 		Name:    "URL",
 		Wants:   "http:// or https://, a host, and if need be a port and a path, such as https://acs.example.com:7547/cwmp",
-		Pattern: `^https?://[^@#\s]+$`,
+		Pattern: urlForm.String(),
 	}
 }
 
@@ -236,9 +243,9 @@ func (u *URL) UnmarshalText(text []byte) error {
 		return errors.New("a user or password has no place in the URL")
 	case strings.Contains(s, "#"):
 		return errors.New("a fragment has no place in the URL, no server sees it")
-	case err != nil || v.Scheme != "http" && v.Scheme != "https" || v.Opaque != "":
+	case err != nil || !urlForm.MatchString(s):
 		return formError("not a URL")
-	case !hostForm(v.Hostname()) || v.Hostname() == "":
+	case !isHost(v.Hostname()) || v.Hostname() == "":
 		return formError("not a URL with a host")
 	}
 	if _, port, ok := cutPort(v.Host); ok && (port == 0 || port > math.MaxUint16) || strings.HasSuffix(v.Host, ":") {
@@ -282,12 +289,12 @@ func (Path) Syntax() Syntax {
 	return Syntax{
 		Name:    "path",
 		Wants:   "a file or directory; a relative one starts at the directory of this file",
-		Pattern: `^[^\x00]+$`,
+		Pattern: pathForm.String(),
 	}
 }
 
 func (p *Path) UnmarshalText(text []byte) error {
-	if len(text) == 0 || strings.ContainsRune(string(text), 0) {
+	if !pathForm.Match(text) {
 		return notA("path", text)
 	}
 	*p = Path(text)
