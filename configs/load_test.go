@@ -188,6 +188,18 @@ func TestAliasesAreBounded(t *testing.T) {
 	}
 }
 
+func TestAliasInsideWhatItStandsFor(t *testing.T) {
+	type tree struct {
+		Inner []tree `yaml:"inner"`
+	}
+	text := "inner: &all\n  - inner: *all\n  - {}\n"
+	err := LoadBytes("cwmpgate.yaml", []byte(text), new(tree))
+	if err == nil || !strings.Contains(err.Error(), "more than 64 levels, or an alias inside what it stands for") {
+		t.Errorf("got %.300v", err)
+	}
+	checkErrors(t, []byte(text), err)
+}
+
 func TestFileThatCannotBeRead(t *testing.T) {
 	dir := t.TempDir()
 	if err := Load(filepath.Join(dir, "none.yaml"), testDefaults()); !errors.Is(err, os.ErrNotExist) {
