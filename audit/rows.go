@@ -41,16 +41,17 @@ type RecordRow struct {
 // SessionRow is one session that has ended.
 type SessionRow struct {
 	Head
-	ACS, ACSNode       string
-	Begin, End         time.Time
-	How                string // the closed list of SessionEnd.How
-	Messages, Empty    int
-	BytesIn, BytesOut  int64    // in: from the CPE; out: to the CPE
-	Open               []uint64 // requests that nobody answered
-	Undelivered        []uint64 // messages that never left the gateway
-	Peer, Listener     string   // of the last connection the gateway had of it
-	TLS, SNI           string
-	CertificateSubject string
+	ACS, ACSNode      string
+	Begin, End        time.Time
+	How               string // the closed list of SessionEnd.How
+	Messages, Empty   int
+	BytesIn, BytesOut int64    // in: from the CPE; out: to the CPE
+	Open              []uint64 // requests that nobody answered
+	Undelivered       []uint64 // messages that never left the gateway
+	// Set where no message of the session carries them; else they stand in the
+	// RPCRow of its first message.
+	Peer, Listener, TLS, SNI string
+	CertificateSubject       string
 }
 
 // RPCRow is one message of either side.

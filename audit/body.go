@@ -1,0 +1,266 @@
+package audit
+
+import (
+	"strings"
+
+	"github.com/cwmpgate/cwmpgate/cwmp"
+)
+
+// body writes the body of one message as JSON, in the schema's own names, as
+// the message tells itself. It is the only way that a text of a message takes
+// into a record, and so the only place where secrets are looked for.
+type body struct {
+	out   []byte
+	bound int // longest value written whole, in bytes
+	red   *Redactor
+	mem   *memory          // keeps this message's secrets
+	known [parties]*memory // what a fault's text is searched for
+	fault bool             // the message is a fault: all its free texts are searched
+	stack []level          // open structs and lists
+	name  []byte           // scratch: a folded name
+	canon []byte           // scratch: its canonical form
+	text  []byte           // scratch: a masked text
+}
+
+// level is one struct or list that is open.
+type level struct {
+	list    bool
+	begun   bool   // something stands in it
+	element bool   // a struct for an element of no schema
+	naming  bool   // an element called Name: its text names its neighbours' values
+	name    []byte // what its Name said, the message's bytes
+	named   bool   // a Name was told
+	known   bool   // class was taken from it
+	class   class  // struct: of its Value; list: of all in it
+	floor   class  // list: what class was when it began
+}
+
+// begin readies b for a message. out is where the body goes on.
+func (b *body) begin(out []byte) {
+	b.out = append(out, '{')
+	b.stack = append(b.stack[:0], level{})
+}
+
+// finish closes what begin opened.
+func (b *body) finish() []byte { return append(b.out, '}') }
+
+func (b *body) top() *level { return &b.stack[len(b.stack)-1] }
+
+// item writes what goes before a value: the comma, and in a struct the name.
+func (b *body) item(name string) {
+	l := b.top()
+	if l.begun {
+		b.out = append(b.out, ',')
+	}
+	l.begun = true
+	if !l.list {
+		b.out = append(b.out, '"')
+		b.out = append(b.out, name...)
+		b.out = append(b.out, '"', ':')
+	}
+}
+
+// Struct is of cwmp.Visitor.
+func (b *body) Struct(name string) {
+	b.item(name)
+	b.out = append(b.out, '{')
+	up := b.top()
+	l := level{element: up.list && name == "Element"}
+	if up.list {
+		l.class = up.class
+	}
+	b.stack = append(b.stack, l)
+}
+
+// List is of cwmp.Visitor.
+func (b *body) List(name string) {
+	b.item(name)
+	b.out = append(b.out, '[')
+	l := level{list: true}
+	if up := b.top(); up.element {
+		b.learnName(up)
+	}
+	switch up := b.top(); {
+	case up.element:
+		l.class = up.class
+	case name == "VoucherList":
+		l.class = secret
+	}
+	l.floor = l.class
+	b.stack = append(b.stack, l)
+}
+
+// End is of cwmp.Visitor.
+func (b *body) End() {
+	if b.top().list {
+		b.out = append(b.out, ']')
+	} else {
+		b.out = append(b.out, '}')
+	}
+	b.stack = b.stack[:len(b.stack)-1]
+}
+
+// Text is of cwmp.Visitor.
+func (b *body) Text(name string, t cwmp.Text) {
+	if !t.Set {
+		return
+	}
+	l := b.top()
+	if name == "Value" && !l.list {
+		b.Value(t, nil)
+		return
+	}
+	c := fieldClass(name)
+	if l.list && l.class != plain {
+		c = l.class
+	}
+	b.item(name)
+	switch c {
+	case secret:
+		b.secretText(t.Bytes)
+	default:
+		free := name == "FaultString" || b.fault && name != "FaultCode" && name != "ParameterName" && name != "faultcode"
+		text := b.readable(t.Bytes, c == anyURL, free)
+		if len(text) <= b.bound {
+			b.out = appendString(b.out, text)
+			break
+		}
+		b.out = append(appendCut(append(b.out, '{'), "text", text, b.bound), '}')
+	}
+	if name == "Name" && !l.list {
+		l.name, l.named = t.Bytes, true
+	}
+}
+
+// secretText writes a secret that is not the Value of a struct.
+func (b *body) secretText(value []byte) {
+	if len(value) == 0 {
+		b.out = append(b.out, `""`...)
+		return
+	}
+	b.mem.add(value)
+	b.out = append(b.out, `{"secret":`...)
+	b.out = append(b.red.appendSecret(b.out, value, secret), '}')
+}
+
+// learnName takes from the name of a parameter, argument or element what its
+// value is. It is done when there is a value: most names come without.
+func (b *body) learnName(l *level) {
+	if !l.named || l.known {
+		return
+	}
+	l.known = true
+	b.name = fold(b.name[:0], l.name)
+	var c class
+	c, b.canon = b.red.classify(b.name, b.canon)
+	if l.element {
+		switch string(b.name) {
+		case "username", "user", "login":
+			c = secret
+		case "name", "parametername":
+			l.naming = true
+		}
+	}
+	if l.class == plain || l.class == anyURL {
+		l.class = c
+	}
+}
+
+// Value is of cwmp.Visitor. A value without a name is taken for a secret.
+func (b *body) Value(t cwmp.Text, xsiType []byte) {
+	if !t.Set {
+		return
+	}
+	l := b.top()
+	b.learnName(l)
+	c := l.class
+	if !l.named {
+		c = secret
+	}
+	if (c == guessed || c == guessedPIN) && isBoolean(t.Bytes, xsiType) {
+		c = plain
+	}
+	b.value(t.Bytes, c)
+	if len(xsiType) > 0 {
+		b.item("Type")
+		b.out = appendString(b.out, xsiType)
+	}
+	if l.naming {
+		b.learnNeighbours(t.Bytes)
+	}
+}
+
+// learnNeighbours: an element of no schema that is called Name may name a
+// parameter whose value stands in the elements beside it.
+func (b *body) learnNeighbours(name []byte) {
+	list := &b.stack[len(b.stack)-2]
+	b.name = fold(b.name[:0], name)
+	if list.class, b.canon = b.red.classify(b.name, b.canon); list.class == plain {
+		list.class = list.floor
+	}
+}
+
+// value writes Value, or secret in its place.
+func (b *body) value(value []byte, c class) {
+	if len(value) == 0 {
+		b.item("Value")
+		b.out = append(b.out, `""`...)
+		return
+	}
+	switch c {
+	case ownURL:
+		var ok bool
+		if b.text, ok = appendOwnURL(b.text[:0], value, b.mem); ok {
+			b.item("Value")
+			b.out = appendString(b.out, b.text)
+			return
+		}
+	case plain, anyURL:
+		text := b.readable(value, c == anyURL, b.fault)
+		if len(text) > b.bound {
+			if b.top().begun {
+				b.out = append(b.out, ',')
+			}
+			b.top().begun = true
+			b.out = appendCut(b.out, "Value", text, b.bound)
+			return
+		}
+		b.item("Value")
+		b.out = appendString(b.out, text)
+		return
+	}
+	b.mem.add(value)
+	b.item("secret")
+	b.out = b.red.appendSecret(b.out, value, c)
+}
+
+// readable gives a text without the credentials of URLs in it and, of a
+// fault, without the secrets of the request.
+func (b *body) readable(text []byte, url, fault bool) []byte {
+	if url || hasURL(text) {
+		b.text = appendMasked(b.text[:0], text, url, b.mem)
+		text = b.text
+	}
+	if fault {
+		for _, m := range b.known {
+			if m != nil {
+				text = m.mask(text)
+			}
+		}
+	}
+	return text
+}
+
+// fieldClass tells what a field of the schema holds.
+func fieldClass(name string) class {
+	switch name {
+	case "Username", "Password", "base64":
+		return secret
+	case "Referer", "Next":
+		return anyURL
+	}
+	if strings.HasSuffix(name, "URL") {
+		return anyURL
+	}
+	return plain
+}

@@ -1,0 +1,177 @@
+package audit
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// escaped says of each ASCII byte whether JSON text must escape it, as RFC
+// 8785 does: the quote, the backslash and the control characters, no others.
+func escaped(c byte) bool { return c < 0x20 || c == '"' || c == '\\' }
+
+const lowerHex = "0123456789abcdef"
+
+// appendString appends s as a JSON string. What is no UTF-8 becomes U+FFFD, so
+// that the line can be read by anyone.
+func appendString[T string | []byte](dst []byte, s T) []byte {
+	dst = append(dst, '"')
+	from := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c < utf8.RuneSelf {
+			if !escaped(c) {
+				i++
+				continue
+			}
+			dst = append(dst, s[from:i]...)
+			dst = appendEscape(dst, c)
+			i++
+			from = i
+			continue
+		}
+		size := runeSize(s, i)
+		if size == 0 {
+			dst = append(dst, s[from:i]...)
+			dst = append(dst, "\uFFFD"...)
+			i++
+			from = i
+			continue
+		}
+		i += size
+	}
+	dst = append(dst, s[from:]...)
+	return append(dst, '"')
+}
+
+// runeSize is the length of the character at i, 0 where there is none.
+func runeSize[T string | []byte](s T, i int) int {
+	var tmp [utf8.UTFMax]byte
+	n := copy(tmp[:], s[i:min(i+utf8.UTFMax, len(s))])
+	r, size := utf8.DecodeRune(tmp[:n])
+	if r == utf8.RuneError && size == 1 {
+		return 0
+	}
+	return size
+}
+
+func appendEscape(dst []byte, c byte) []byte {
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\b':
+		return append(dst, '\\', 'b')
+	case '\t':
+		return append(dst, '\\', 't')
+	case '\n':
+		return append(dst, '\\', 'n')
+	case '\f':
+		return append(dst, '\\', 'f')
+	case '\r':
+		return append(dst, '\\', 'r')
+	}
+	return append(dst, '\\', 'u', '0', '0', lowerHex[c>>4], lowerHex[c&15])
+}
+
+// appendTime appends t as records write it: UTC, always six digits.
+func appendTime(dst []byte, t time.Time) []byte {
+	t = t.UTC()
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	dst = append(dst, '"')
+	dst = appendDigits(dst, max(0, min(year, 9999)), 4)
+	dst = appendDigits(append(dst, '-'), int(month), 2)
+	dst = appendDigits(append(dst, '-'), day, 2)
+	dst = appendDigits(append(dst, 'T'), hour, 2)
+	dst = appendDigits(append(dst, ':'), minute, 2)
+	dst = appendDigits(append(dst, ':'), second, 2)
+	dst = appendDigits(append(dst, '.'), t.Nanosecond()/1000, 6)
+	return append(dst, 'Z', '"')
+}
+
+func appendDigits(dst []byte, n, width int) []byte {
+	for range width {
+		dst = append(dst, '0')
+	}
+	for i := len(dst) - 1; width > 0; i-- {
+		dst[i] = byte('0' + n%10)
+		n /= 10
+		width--
+	}
+	return dst
+}
+
+// The members of a record. Each begins with its comma: v is always first.
+// Those whose value is zero are left out.
+
+func appendMember[T string | []byte](dst []byte, name string, value T) []byte {
+	if len(value) == 0 {
+		return dst
+	}
+	return appendString(appendName(dst, name), value)
+}
+
+func appendName(dst []byte, name string) []byte {
+	dst = append(dst, ',', '"')
+	dst = append(dst, name...)
+	return append(dst, '"', ':')
+}
+
+func appendCount(dst []byte, name string, n int64) []byte {
+	if n == 0 {
+		return dst
+	}
+	return strconv.AppendInt(appendName(dst, name), n, 10)
+}
+
+func appendInt(dst []byte, name string, n int64) []byte {
+	return strconv.AppendInt(appendName(dst, name), n, 10)
+}
+
+func appendMoment(dst []byte, name string, t time.Time) []byte {
+	if t.IsZero() {
+		return dst
+	}
+	return appendTime(appendName(dst, name), t)
+}
+
+func appendTrue(dst []byte, name string, b bool) []byte {
+	if !b {
+		return dst
+	}
+	return append(appendName(dst, name), "true"...)
+}
+
+func appendNumbers(dst []byte, name string, list []uint64) []byte {
+	if len(list) == 0 {
+		return dst
+	}
+	dst = append(appendName(dst, name), '[')
+	for i, n := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = strconv.AppendUint(dst, n, 10)
+	}
+	return append(dst, ']')
+}
+
+// appendCut appends the first so many bytes of a text that is over the bound,
+// how many are left out, and the hash of all.
+func appendCut(dst []byte, key string, text []byte, bound int) []byte {
+	keep := bound
+	for keep > 0 && !utf8.RuneStart(text[keep]) {
+		keep--
+	}
+	dst = append(dst, '"')
+	dst = append(dst, key...)
+	dst = append(dst, '"', ':')
+	dst = appendString(dst, text[:keep])
+	dst = appendInt(dst, "cut", int64(len(text)-keep))
+	sum := sha256.Sum256(text)
+	dst = append(appendName(dst, "sha256"), '"')
+	dst = hex.AppendEncode(dst, sum[:])
+	return append(dst, '"')
+}

@@ -1,0 +1,313 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/cwmpgate/cwmpgate/audit/journal"
+	"github.com/cwmpgate/cwmpgate/configs"
+	"github.com/cwmpgate/cwmpgate/cwmp"
+)
+
+// What happens to a message whose record cannot be made durable. The closed
+// list of Config.OnFailure.
+const (
+	FailRefuse = "refuse" // it is not released; those that need not wait are
+	FailStop   = "stop"   // as refuse, and the gateway stops
+	FailPass   = "pass"   // it is released all the same, counted, and a gap record follows
+)
+
+// Config is the recorder's part of the configuration.
+type Config struct {
+	Node      string       // name of this gateway in every record
+	MaxValue  configs.Size // longest value written whole; 0: 64 KiB
+	OnFailure string       // one of FailRefuse …; empty: refuse
+	Coalesce  int          // most kinds of refusal and security event told apart in one second; 0: 256
+	// Stop is called once where OnFailure is "stop" and a record could not be
+	// made durable.
+	Stop func(error)
+}
+
+// Recorder makes events into records and hands them to the journal. It is
+// safe for concurrent use; an Origin is not.
+type Recorder struct {
+	cfg      Config
+	journal  *journal.Journal
+	log      func() string
+	encoders sync.Pool // of *encoder
+	metrics  recorderMetrics
+	alike    coalescer
+	stopped  atomic.Bool
+
+	losing atomic.Bool // losses is not empty
+	mu     sync.Mutex
+	losses losses
+}
+
+// losses counts records that passed without being known to be durable.
+type losses struct {
+	count        int
+	since, until time.Time
+}
+
+// NewRecorder makes a Recorder on a journal that is open before the first
+// record. Its metrics go into set.
+func NewRecorder(cfg Config, j *journal.Journal, set *metrics.Set) *Recorder {
+	if cfg.MaxValue <= 0 {
+		cfg.MaxValue = 64 << 10
+	}
+	if cfg.Coalesce <= 0 {
+		cfg.Coalesce = 256
+	}
+	r := &Recorder{cfg: cfg, journal: j, log: sync.OnceValue(j.ID), metrics: newRecorderMetrics(set)}
+	keyless := newKeyless()
+	r.encoders.New = func() any { return newEncoder(int(cfg.MaxValue), keyless) }
+	r.alike.init(cfg.Coalesce, r.writeAlike)
+	return r
+}
+
+// Close writes the refusals and security events that are still being put
+// together. Later ones are written each at once.
+func (r *Recorder) Close() { r.alike.close() }
+
+// Waits says whether a message must be durable before it is released. Exempt
+// is what changes nothing and is asked again where it is lost.
+func Waits(m *cwmp.Message) bool {
+	switch m.Kind {
+	case cwmp.KindRequest:
+		return !m.Method.ReadOnly()
+	case cwmp.KindResponse:
+		return !m.Method.ReadOnly() && m.Method != cwmp.MethodInform
+	}
+	return true
+}
+
+// Ticket stands for one record. The zero Ticket waits for nothing.
+type Ticket struct {
+	r      *Recorder
+	ticket journal.Ticket
+	err    error // the record was not taken
+	seq    uint64
+}
+
+// Seq is the record's number, 0 where it was not taken.
+func (t Ticket) Seq() uint64 { return t.seq }
+
+// Wait returns nil when the message may be released: its record is durable,
+// or OnFailure is "pass".
+func (t Ticket) Wait(ctx context.Context) error {
+	if t.r == nil {
+		return nil
+	}
+	err := t.err
+	if err == nil {
+		began := time.Now()
+		err = t.ticket.Wait(ctx)
+		t.r.metrics.wait.Update(time.Since(began).Seconds())
+	}
+	if err != nil {
+		return t.r.failed(fmt.Errorf("make record durable: %w", err))
+	}
+	if t.r.losing.Load() {
+		t.r.tellGap(ctx)
+	}
+	return nil
+}
+
+// Message records one message of either side. Empty messages have no record.
+// An error means that nothing was recorded and the message must not be
+// released; it never comes for a message that need not wait.
+func (r *Recorder) Message(o *Origin, t cwmp.Turn, v Verdict) (Ticket, error) {
+	if t.Message == nil {
+		return Ticket{}, nil
+	}
+	e := r.encoder()
+	defer r.encoders.Put(e)
+	o.N++
+	e.message(r.cfg.Node, o, &t, v)
+	ticket, err := r.append(e, KindMessage)
+	if err == nil {
+		o.Connection = nil
+		return ticket, nil
+	}
+	o.N--
+	if !Waits(t.Message) {
+		r.lost(1, time.Now())
+		return Ticket{}, nil
+	}
+	if err := r.failed(err); err != nil {
+		return Ticket{}, err
+	}
+	return Ticket{}, nil
+}
+
+// SessionEnd records the end of a session.
+func (r *Recorder) SessionEnd(o *Origin, s SessionEnd) (Ticket, error) {
+	e := r.encoder()
+	defer r.encoders.Put(e)
+	o.N++
+	e.session(r.cfg.Node, o, &s)
+	return r.appendOne(e, KindSession)
+}
+
+// Transfer records a file request. o may be nil where no session is known.
+func (r *Recorder) Transfer(o *Origin, t Transfer) (Ticket, error) {
+	e := r.encoder()
+	defer r.encoders.Put(e)
+	if o != nil {
+		o.N++
+	}
+	e.transfer(r.cfg.Node, o, &t)
+	return r.appendOne(e, KindTransfer)
+}
+
+// System records an event of the gateway.
+func (r *Recorder) System(s System) (Ticket, error) {
+	e := r.encoder()
+	defer r.encoders.Put(e)
+	e.system(r.cfg.Node, &s)
+	return r.appendOne(e, KindSystem)
+}
+
+// Refusal records a refused message: one record for all of one second that
+// have the same reason, source and device, with a count. o may be nil.
+func (r *Recorder) Refusal(o *Origin, f Refusal) {
+	facts := aside(o, f.Device)
+	if f.Source == "" {
+		f.Source = f.Peer
+	}
+	key := likeness{KindRefusal, f.From, f.Reason, f.Source, facts.Tenant, facts.Device}
+	r.alike.add(key, alike{facts: facts, refusal: f})
+}
+
+// Security records an event of security, put together as refusals are.
+func (r *Recorder) Security(o *Origin, s Security) {
+	facts := aside(o, s.Device)
+	if s.Source == "" {
+		s.Source = s.Peer
+	}
+	key := likeness{KindSecurity, "", s.Reason, s.Source, facts.Tenant, facts.Device}
+	r.alike.add(key, alike{facts: facts, security: s})
+}
+
+// aside copies what a record that is written later needs of an Origin.
+func aside(o *Origin, d Device) Origin {
+	var facts Origin
+	if o != nil {
+		facts = Origin{Tenant: o.Tenant, Session: o.Session, Device: o.Device, Identity: o.Identity, ACS: o.ACS}
+	}
+	if d != (Device{}) {
+		facts.Device = d
+	}
+	return facts
+}
+
+// writeAlike writes what was put together.
+func (r *Recorder) writeAlike(key likeness, a *alike) {
+	e := r.encoder()
+	defer r.encoders.Put(e)
+	if key.kind == KindRefusal {
+		e.refusal(r.cfg.Node, &a.facts, &a.refusal, a.count)
+	} else {
+		e.security(r.cfg.Node, &a.facts, &a.security, a.count)
+	}
+	r.metrics.coalesced.Add(a.count - 1)
+	if _, err := r.append(e, key.kind); err != nil {
+		r.lost(1, time.Now())
+	}
+}
+
+func (r *Recorder) encoder() *encoder {
+	e := r.encoders.Get().(*encoder)
+	e.log = r.log()
+	return e
+}
+
+// appendOne appends a record that only its caller may wait for.
+func (r *Recorder) appendOne(e *encoder, kind string) (Ticket, error) {
+	t, err := r.append(e, kind)
+	if err == nil {
+		return t, nil
+	}
+	if r.cfg.OnFailure != FailPass {
+		r.lost(1, time.Now())
+	}
+	return Ticket{}, r.failed(err)
+}
+
+func (r *Recorder) append(e *encoder, kind string) (Ticket, error) {
+	t, err := r.journal.Append(e.join)
+	if err != nil {
+		r.metrics.failures.Inc()
+		return Ticket{}, fmt.Errorf("append %s record: %w", kind, err)
+	}
+	r.metrics.written(kind, len(e.rest))
+	return Ticket{r: r, ticket: t, seq: t.Seq()}, nil
+}
+
+// failed decides what a failure means for the message concerned.
+func (r *Recorder) failed(err error) error {
+	switch r.cfg.OnFailure {
+	case FailPass:
+		r.lost(1, time.Now())
+		return nil
+	case FailStop:
+		if r.cfg.Stop != nil && r.stopped.CompareAndSwap(false, true) {
+			r.cfg.Stop(err)
+		}
+	}
+	return err
+}
+
+func (r *Recorder) lost(n int, at time.Time) {
+	r.metrics.lost.Add(n)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.losses.add(losses{n, at, at})
+	r.losing.Store(true)
+}
+
+func (l *losses) add(more losses) {
+	if l.count == 0 || more.since.Before(l.since) {
+		l.since = more.since
+	}
+	if more.until.After(l.until) {
+		l.until = more.until
+	}
+	l.count += more.count
+}
+
+// tellGap is called when a record was made durable, so the journal is well
+// again: it writes down that earlier ones may be missing.
+func (r *Recorder) tellGap(ctx context.Context) {
+	r.mu.Lock()
+	told := r.losses
+	r.losses = losses{}
+	r.losing.Store(false)
+	r.mu.Unlock()
+	if told.count == 0 {
+		return
+	}
+	e := r.encoder()
+	defer r.encoders.Put(e)
+	e.system(r.cfg.Node, &System{What: SystemGap, Why: "records could not be made durable", Detail: []Pair{
+		{"count", fmt.Sprint(told.count)},
+		{"since", told.since.UTC().Format(timeLayout)},
+		{"until", told.until.UTC().Format(timeLayout)},
+	}})
+	t, err := r.append(e, KindSystem)
+	if err == nil {
+		err = t.ticket.Wait(ctx)
+	}
+	if err != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.losses.add(told)
+		r.losing.Store(true)
+	}
+}

@@ -1,0 +1,239 @@
+package audit
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestClassify(t *testing.T) {
+	r := testRedactor(t, "Device.X_00005E_Custom.*.Inner", "Device.X_00005E_All.")
+	cases := []struct {
+		name string
+		want class
+	}{
+		// Of the Forum's list, under every root.
+		{"Device.ManagementServer.Password", secret},
+		{"InternetGatewayDevice.ManagementServer.Password", secret},
+		{"ManagementServer.STUNPassword", secret},
+		{".ManagementServer.Password", secret},
+		{"InternetGatewayDevice.LANDevice.1.WLANConfiguration.2.PreSharedKey.3.PreSharedKey", secret},
+		{"Device.Services.VoiceService.1.VoiceProfile.1.Line.1.SIP.AuthPassword", secret},
+		{"InternetGatewayDevice.Services.VoiceService.[main].SIP.Network.1.InboundAuthPassword", secret},
+		{"InternetGatewayDevice.Services.StorageService.1.UserAccount.1.Password", secret},
+		{"Device.Routing.Babel.MACKeySet.1.MACKey.2.KeyValue", secret},
+		{"Device.USPAgent.ControllerTrust.Challenge.1.Value", secret},
+		{"Device.WiFi.AccessPoint.1.WPS.PIN", pin},
+		{"Device.Services.VoiceService.1.DECT.Base.1.PIN", pin},
+		{"InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.WPS.DevicePassword", pin},
+		// Odd spellings.
+		{"\n\t Device.WiFi.AccessPoint.1.Security.KeyPassphrase ", secret},
+		{"device.wifi.accesspoint.1.security.keypassphrase", secret},
+		{"DEVICE.WIFI.ACCESSPOINT.10.SECURITY.WEPKEY", secret},
+		{"Device.WiFi.AccessPoint.[a.b].Security.RadiusSecret", secret},
+		{"Device.WiFi.AccessPoint.[x]y.Security.SAEPassphrase", secret},
+		{"Device . ManagementServer . Password", secret},
+		{"Device.USPAgent.ControllerTru\u017ft.Challenge.1.Value", secret},
+		{"Device.IEEE1905.AL.Security.Pa\u017f\u017fword", secret},
+		// A whole configuration.
+		{"Device.DeviceConfig.ConfigFile", secret},
+		{"InternetGatewayDevice.DeviceConfig.ConfigFile", secret},
+		{"deviceconfig.configfile", secret},
+		// Commands and what only sounds alike.
+		{"Device.PeriodicStatistics.SampleSet.1.ForceSample", plain},
+		{"Device.SmartCardReader.1.Reset", plain},
+		{"Device.Users.User.1.X_00005E_PasswordReset", plain},
+		{"Device.X_00005E.PasswordEnable", plain},
+		{"Device.X_00005E.KeyPassphraseLength", plain},
+		{"Device.ManagementServer.ParameterKey", plain},
+		{"Device.WiFi.AccessPoint.1.Security.WEPKeyIndex", plain},
+		{"Device.X_00005E.PublicKey", plain},
+		{"Device.X_00005E.NumberOfKeys", plain},
+		{"Device.X_00005E.Bypass", plain},
+		{"Device.ManagementServer.Username", plain},
+		{"Device.DHCPv4.Client.1.SentOption.1.Value", plain},
+		{"Device.DeviceInfo.SoftwareVersion", plain},
+		{"Device.WiFi.SSID.1.SSID", plain},
+		{"", plain},
+		{"...", plain},
+		// Vendors' own.
+		{"Device.X_00005E_Web.AdminPassword", guessed},
+		{"Device.X_00005E_Web.User.1.Pwd", guessed},
+		{"Device.X_00005E.WPAPSKKey1", guessed},
+		{"Device.X_00005E.PrivateKeyPEM", guessed},
+		{"Device.X_00005E.PasswordHashSHA256", guessed},
+		{"Device.X_00005E.AccessToken", guessed},
+		{"Device.X_00005E.Credentials", guessed},
+		{"Device.X_00005E.SNMP.ROCommunity", guessed},
+		{"Device.X_00005E.WEPKey.1.Value", guessed},
+		{"Device.X_00005E.SIM.PINCode", guessedPIN},
+		{"Device.X_00005E.SIM.PUK2", guessedPIN},
+		// Configured.
+		{"Device.X_00005E_Custom.4.Inner", secret},
+		{"device.x_00005e_custom.4.INNER ", secret},
+		{"Device.X_00005E_All.A.B", secret},
+		// URLs.
+		{"Device.ManagementServer.ConnectionRequestURL", ownURL},
+		{"InternetGatewayDevice.ManagementServer.ConnectionRequestURL ", ownURL},
+		{"Device.ManagementServer.URL", anyURL},
+	}
+	for _, c := range cases {
+		got, _ := r.classify(fold(nil, []byte(c.name)), nil)
+		if got != c.want {
+			t.Errorf("%q is %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// TestWholeListIsSecret: every row of the list is redacted by the name it has
+// there, with a number or an alias for its instances, under every root.
+func TestWholeListIsSecret(t *testing.T) {
+	r := newKeyless()
+	rows := 0
+	for line := range strings.Lines(secretList) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		rows++
+		path, _, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		names := []string{path}
+		if below, ok := strings.CutPrefix(path, "Device."); ok {
+			names = append(names, "InternetGatewayDevice."+below)
+		}
+		if strings.HasPrefix(path, "VoiceService.") || strings.HasPrefix(path, "StorageService.") {
+			names = append(names, "Device.Services."+path, "InternetGatewayDevice.Services."+path)
+		}
+		for _, name := range names {
+			for _, instance := range []string{"1", "4294967295", "[cpe-1]", "[a.b]"} {
+				name := strings.ReplaceAll(name, "{i}", instance)
+				if c, _ := r.classify(fold(nil, []byte(name)), nil); c != secret && c != pin {
+					t.Errorf("%s is not secret", name)
+				}
+			}
+		}
+	}
+	if rows < 60 {
+		t.Errorf("the list has %d rows", rows)
+	}
+}
+
+func TestMaskedURLs(t *testing.T) {
+	cases := []struct {
+		text  string
+		whole bool
+		want  string
+	}{
+		{"http://acs.example.net/cwmp", true, "http://acs.example.net/cwmp"},
+		{"http://acs.example.net:7547", true, "http://acs.example.net:7547"},
+		{"https://u:p@acs.example.net/cwmp?a=1&b=&c", true, "https://acs.example.net/cwmp?a=***&b=&***"},
+		{"https://u@acs.example.net?x=1;y=2#frag", true, "https://acs.example.net?x=***;y=***#***"},
+		{"http://[2001:db8::1]:80/x", true, "http://[2001:db8::1]:80/x"},
+		{"http://u:p@[2001:db8::1]/x", true, "http://[2001:db8::1]/x"},
+		{"http://u:p/w@acs.example.net/x", true, "http://acs.example.net/x"},
+		{"http://u:p@w@acs.example.net/x", true, "http://acs.example.net/x"},
+		{"http://acs.example.net/@v2/file", true, "http://acs.example.net/@v2/file"},
+		{"http://u:p?w@acs.example.net/x", true, "http://u:p?***"},
+		{"u:p@files.example.net/x?k=v", true, "files.example.net/x?k=***"},
+		{"//u:p@files.example.net/x", true, "//files.example.net/x"},
+		{" http://u:p@files.example.net/x ", true, " http://files.example.net/x "},
+		{"/fw/@b?sig=1", true, "/fw/@b?sig=***"},
+		{"?sig", true, "?***"},
+		{"", true, ""},
+		{"a@b", false, "a@b"},
+		{"no URL in here? a=b", false, "no URL in here? a=b"},
+		{"see <http://u:p@x.example.net/?k=v> and \"ftp://a:b@y.example.net\"", false, "see <http://x.example.net/?k=***> and \"ftp://y.example.net\""},
+		{"http://a:b@x.example.net/,http://c:d@y.example.net/", false, "http://x.example.net/,http://y.example.net/"},
+		{"http://x.example.net/r?to=http://u:p@y.example.net/", true, "http://x.example.net/r?to=***"},
+		{"http://x.example.net/?a=1?b=2", true, "http://x.example.net/?a=***"},
+	}
+	for _, c := range cases {
+		if got := string(appendMasked(nil, []byte(c.text), c.whole, nil)); got != c.want {
+			t.Errorf("%q became %q, want %q", c.text, got, c.want)
+		}
+	}
+}
+
+func TestOwnURL(t *testing.T) {
+	cases := []struct{ text, want string }{
+		{"http://192.0.2.7:7547/8f3a", "http://192.0.2.7:7547/***"},
+		{" http://192.0.2.7:7547/8f3a/b?c\n", "http://192.0.2.7:7547/***"},
+		{"http://u:p@192.0.2.7:7547/8f3a", "http://192.0.2.7:7547/***"},
+		{"http://192.0.2.7:7547/", "http://192.0.2.7:7547/"},
+		{"http://192.0.2.7:7547", "http://192.0.2.7:7547"},
+		{"http://192.0.2.7:7547?8f3a", "http://192.0.2.7:7547/***"},
+		{"http://192.0.2.7:7547\\8f3a", "http://192.0.2.7:7547/***"},
+		{"http://:0/3c5a9f", "http://:0/***"},
+		{"http://[2001:db8::1]:7547/x", "http://[2001:db8::1]:7547/***"},
+		{"192.0.2.7:7547/8f3a", ""},
+		{"http://192.0.2.7:8f3a", ""},
+		{"8f3a", ""},
+	}
+	for _, c := range cases {
+		got, ok := appendOwnURL(nil, []byte(c.text), nil)
+		if ok != (c.want != "") || ok && string(got) != c.want {
+			t.Errorf("%q became %q (%v), want %q", c.text, got, ok, c.want)
+		}
+	}
+}
+
+func TestMemoryMasks(t *testing.T) {
+	m := new(memory)
+	for _, s := range []string{"abcdef", "abcd", "x1", " hunter2\n", ""} {
+		m.add([]byte(s))
+	}
+	cases := []struct{ text, want string }{
+		{"nothing", "nothing"},
+		{"abcdef and abcd", "*** and ***"},
+		{"xabcdefx", "x***x"},
+		{"x1 x1x (x1) ax1", "*** x1x (***) ax1"},
+		{"hunter2hunter2", "******"},
+		{"", ""},
+	}
+	for _, c := range cases {
+		if got := string(m.mask([]byte(c.text))); got != c.want {
+			t.Errorf("%q became %q, want %q", c.text, got, c.want)
+		}
+	}
+	m.add([]byte(strings.Repeat("k", memoryLimit)))
+	if got := string(m.mask([]byte("anything"))); got != masked {
+		t.Errorf("a full memory lets %q through", got)
+	}
+	m.reset()
+	if got := string(m.mask([]byte("abcd"))); got != "abcd" {
+		t.Errorf("an empty memory masks: %q", got)
+	}
+}
+
+func TestPatterns(t *testing.T) {
+	cases := []struct {
+		pattern, name string
+		want          bool
+	}{
+		{"Device.WiFi.*.X", " device.wifi.1.x", true},
+		{"Device.WiFi.", "Device.WiFi.SSID.1.SSID", true},
+		{"**.SSID", "Device.WiFi.SSID.1.SSID", true},
+		{"Device.*", "Device.WiFi.X", false},
+	}
+	for _, c := range cases {
+		p, err := ParsePattern(c.pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Match(c.name); got != c.want {
+			t.Errorf("%s matches %q: %v, want %v", c.pattern, c.name, got, c.want)
+		}
+	}
+	if _, err := ParsePattern(" "); err == nil {
+		t.Error("an empty pattern was taken")
+	}
+}
+
+func TestMatchDevice(t *testing.T) {
+	for asked, want := range map[string]bool{
+		"": true, "S-1": true, "00005e-S-1": true, "00005E-HG-8-S-1": true,
+		"1": false, "00005E": false, "00005E-HG-S-1": false, "-S-1": false,
+	} {
+		if got := MatchDevice(asked, "00005E", "HG-8", "S-1"); got != want {
+			t.Errorf("%q: %v, want %v", asked, got, want)
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/cwmpgate/cwmpgate/audit/journal"
+)
+
+// ShipperConfig is what a Shipper works on. Zero numbers take the defaults.
+type ShipperConfig struct {
+	Name       string // of the sink, as metrics name it
+	Cursor     *journal.Cursor
+	Sink       Sink
+	MaxRecords int           // of one batch; 2,000
+	MaxBytes   int           // of one batch; 8 MiB
+	MinBackoff time.Duration // after the first failure; 100 ms
+	MaxBackoff time.Duration // 30 s
+	Metrics    *metrics.Set
+	// Trouble, where set, is told of every failure, and with nil that the
+	// sink is well again. It must not block.
+	Trouble func(error)
+}
+
+// Shipper brings the journal's records to one sink: a batch is sent again,
+// unchanged, until the sink has taken it; then the cursor moves.
+type Shipper struct {
+	cfg     ShipperConfig
+	metrics shipperMetrics
+	batch   Batch
+}
+
+// NewShipper makes a Shipper. Run does the work.
+func NewShipper(cfg ShipperConfig) *Shipper {
+	if cfg.MaxRecords <= 0 {
+		cfg.MaxRecords = 2000
+	}
+	if cfg.MaxBytes <= 0 {
+		cfg.MaxBytes = 8 << 20
+	}
+	if cfg.MinBackoff <= 0 {
+		cfg.MinBackoff = 100 * time.Millisecond
+	}
+	if cfg.MaxBackoff <= 0 {
+		cfg.MaxBackoff = 30 * time.Second
+	}
+	if cfg.Trouble == nil {
+		cfg.Trouble = func(error) {}
+	}
+	return &Shipper{cfg: cfg, metrics: newShipperMetrics(cfg.Metrics, cfg.Name, cfg.Cursor.Lag)}
+}
+
+// Run ships until ctx ends or the journal is closed, and then returns nil. A
+// damaged journal stops it with the error that names the place: going on
+// would leave out records without a word.
+func (s *Shipper) Run(ctx context.Context) error {
+	failures := 0
+	for {
+		err := s.ship(ctx)
+		var damage *journal.CorruptionError
+		switch {
+		case ctx.Err() != nil || errors.Is(err, journal.ErrClosed):
+			return nil
+		case errors.As(err, &damage):
+			return fmt.Errorf("ship to %s: %w", s.cfg.Name, err)
+		case err == nil:
+			if failures > 0 {
+				s.cfg.Trouble(nil)
+			}
+			failures = 0
+			continue
+		}
+		s.metrics.errors.Inc()
+		s.cfg.Trouble(fmt.Errorf("ship to %s: %w", s.cfg.Name, err))
+		failures++
+		if !pause(ctx, s.backoff(failures)) {
+			return nil
+		}
+	}
+}
+
+// ship brings one cut into the sink.
+func (s *Shipper) ship(ctx context.Context) error {
+	cut, err := s.cfg.Cursor.Cut(ctx, s.cfg.MaxRecords, s.cfg.MaxBytes)
+	if err != nil {
+		return err
+	}
+	b := &s.batch
+	clear(b.Entries)
+	*b = Batch{Log: cut.Log, First: cut.First, Last: cut.Last, Entries: b.Entries[:0]}
+	for entry, err := range s.cfg.Cursor.Read(cut) {
+		if err != nil {
+			return err
+		}
+		b.Entries = append(b.Entries, entry)
+	}
+	began := time.Now()
+	err = s.cfg.Sink.Write(ctx, b)
+	s.metrics.write.Update(time.Since(began).Seconds())
+	if err != nil {
+		return err
+	}
+	if err := s.cfg.Cursor.Commit(cut); err != nil {
+		return err
+	}
+	s.metrics.batches.Inc()
+	s.metrics.records.Add(len(b.Entries))
+	return nil
+}
+
+// backoff doubles with each failure in a row; half of it is left to chance,
+// so that many gateways do not come back to one store in step.
+func (s *Shipper) backoff(failures int) time.Duration {
+	d := s.cfg.MaxBackoff
+	if shift := failures - 1; shift < 20 {
+		d = min(d, s.cfg.MinBackoff<<shift)
+	}
+	return d/2 + rand.N(d/2+1)
+}
+
+// pause reports false where ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,23 @@
+package audit
+
+import (
+	"context"
+
+	"github.com/cwmpgate/cwmpgate/audit/journal"
+)
+
+// Batch is one cut of a log on its way to a sink. Entries are the records
+// from First to Last in order; where the journal has a gap, a number is
+// missing. The bytes are valid until Write returns.
+type Batch struct {
+	Log         string
+	First, Last uint64
+	Entries     []journal.Entry
+}
+
+// Sink takes batches. Write must be idempotent by (log, seq): the same batch
+// comes again after every doubt, and must then change nothing.
+type Sink interface {
+	Write(ctx context.Context, b *Batch) error
+	Close() error
+}
