@@ -35,6 +35,13 @@ type world struct {
 	committed, maybe uint64
 }
 
+func newWorld(seed uint64) *world {
+	return &world{
+		rng: rand.New(rand.NewPCG(seed, 59)), fs: journaltest.New(),
+		appended: map[uint64][]byte{}, promised: map[uint64][]byte{},
+	}
+}
+
 func (w *world) config() journal.Config {
 	c := journal.Config{
 		Directory: "j", FS: w.fs, SegmentSize: int64(600 + w.rng.IntN(2500)),
@@ -130,7 +137,7 @@ func (w *world) compareCursor() error {
 }
 
 func (w *world) unlessKilled(err error) error {
-	if w.fs.Killed() || errors.Is(err, syscall.EIO) {
+	if w.fs.Killed() || errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ENOSPC) {
 		return nil
 	}
 	return err
@@ -238,10 +245,7 @@ func (w *world) step() error {
 
 // live runs one journal through crashes and restarts.
 func live(seed uint64, deaf string) (sites map[string]int, err error) {
-	w := &world{
-		rng: rand.New(rand.NewPCG(seed, 59)), fs: journaltest.New(),
-		appended: map[uint64][]byte{}, promised: map[uint64][]byte{},
-	}
+	w := newWorld(seed)
 	w.fs.Ignore(deaf)
 	defer func() {
 		w.fs.Kill()
