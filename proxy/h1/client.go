@@ -299,11 +299,9 @@ func (c *ClientConn) watch() watcher {
 	c.net.SetReadDeadline(c.set)
 	go func() {
 		defer close(w.done)
-		if !c.early() {
-			return
+		if c.early() {
+			c.hurry() // the peer may yet read the rest, which keeps the connection good
 		}
-		// The peer may yet read the rest, which keeps the connection good.
-		c.net.SetWriteDeadline(time.Now().Add(answerGrace))
 	}()
 	return w
 }
@@ -355,5 +353,6 @@ func (w watcher) stop() {
 	w.c.net.SetReadDeadline(time.Unix(1, 0))
 	<-w.done
 	w.c.stopped.Store(false)
+	w.c.hurried.Store(false)
 	w.c.set, w.c.until = time.Time{}, time.Time{}
 }

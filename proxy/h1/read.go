@@ -30,6 +30,7 @@ type conn struct {
 	until   time.Time     // the write deadline on the connection; zero: none
 	one     [1]byte       // the first byte of a message on a connection without raw
 	stopped atomic.Bool   // a read that another goroutine ended must not go on
+	hurried atomic.Bool   // see hurry
 
 	buffer
 	body body

@@ -39,13 +39,23 @@ func (t Timeouts) withDefaults() Timeouts {
 func (c *conn) write(p []byte) (int, error) {
 	limit := c.writing + time.Duration(len(p)/slowestWrite)*time.Second
 	now := time.Now()
-	if c.until.Sub(now) < limit/2 {
+	if c.until.Sub(now) < limit/2 && !c.hurried.Load() {
 		c.until = now.Add(limit)
 		if err := c.net.SetWriteDeadline(c.until); err != nil {
 			return 0, err
 		}
+		if c.hurried.Load() {
+			c.hurry() // which has just been undone
+		}
 	}
 	return c.net.Write(p)
+}
+
+// hurry leaves little time for what is still being written, because it has been
+// answered already. Another goroutine than the writing one may call it.
+func (c *conn) hurry() {
+	c.hurried.Store(true)
+	c.net.SetWriteDeadline(time.Now().Add(answerGrace))
 }
 
 // send writes head, which stands at the front of a pooled buffer, and body: as
