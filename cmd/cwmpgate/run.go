@@ -1,0 +1,280 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cwmpgate/cwmpgate/audit"
+	"github.com/cwmpgate/cwmpgate/audit/journal"
+	"github.com/cwmpgate/cwmpgate/audit/sqlite"
+	"github.com/cwmpgate/cwmpgate/proxy"
+)
+
+func newRun() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use: "run --config FILE", Short: "Run the gateway", Args: cobra.NoArgs,
+		Long: `Run serves until it gets SIGTERM or an interrupt. It then takes no new
+connections, lets open sessions come to their end (timeouts.drain at most), and
+brings what is in the journal to the store.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := loadConfig(file)
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), c, cmd.ErrOrStderr(), nil)
+		},
+	}
+	configFlag(cmd, &file)
+	return cmd
+}
+
+// serve runs a gateway until ctx ends. opened, where set, is told when all
+// listeners are open.
+func serve(ctx context.Context, c *config, stderr io.Writer, opened func(*gate)) error {
+	g, err := build(c, newLog(c.Log, stderr))
+	if err != nil {
+		return err
+	}
+	if err := g.open(ctx); err != nil {
+		return errors.Join(err, g.close())
+	}
+	if opened != nil {
+		opened(g)
+	}
+	err = g.run(ctx)
+	return errors.Join(err, g.close())
+}
+
+// gate is the house wired together.
+type gate struct {
+	config   *config
+	log      zerolog.Logger
+	metrics  *metrics.Set
+	journal  *journal.Journal
+	recorder *audit.Recorder
+	store    *sqlite.Store
+	shipper  *audit.Shipper
+	gateway  *proxy.Gateway
+	admin    *admin
+	failed   chan error // on_failure stop
+	opened   bool
+}
+
+// build makes every part, top to bottom, and opens none.
+func build(c *config, log zerolog.Logger) (*gate, error) {
+	g := &gate{config: c, log: log, metrics: metrics.NewSet(), failed: make(chan error, 1)}
+	if err := makeKeys(c); err != nil {
+		return nil, err
+	}
+	g.journal = journal.New(journal.Config{
+		Directory: string(c.Journal.Directory), MaxSize: int64(c.Journal.MaxSize), SegmentSize: int64(c.Journal.SegmentSize),
+		MaxDelay: orNone(c.Journal.MaxDelay), KeepAfterAck: orNone(c.Journal.KeepAfterAck),
+		Logf:   func(format string, args ...any) { log.Warn().Str("part", "journal").Msgf(format, args...) },
+		Synced: syncedMetrics(g.metrics),
+	})
+	g.recorder = audit.NewRecorder(audit.Config{
+		Node: c.Node, MaxValue: c.Record.MaxValue, OnFailure: c.Journal.OnFailure,
+		Stop: func(err error) { g.failed <- withHint(err, "journal.on_failure is stop; see docs/journal.md") },
+	}, g.journal, g.metrics)
+	g.store = sqlite.New(sqlite.Config{File: string(c.Store.SQLite.File)})
+	gateway, err := proxy.New(c.gateway(), g.recorder, log, g.metrics)
+	if err != nil {
+		return nil, err
+	}
+	g.gateway = gateway
+	journalMetrics(g.metrics, g.journal)
+	if c.Admin.Metrics != "" {
+		g.admin = &admin{address: c.Admin.Metrics.String(), set: g.metrics, ready: g.ready}
+	}
+	return g, nil
+}
+
+// orNone tells the journal that a duration of 0 is meant, and no default.
+func orNone[D ~int64](d D) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return time.Duration(d)
+}
+
+// open opens the parts in the order in which they need each other; listeners
+// last, so that nothing is taken which could not be recorded.
+func (g *gate) open(ctx context.Context) error {
+	if err := g.journal.Open(); err != nil {
+		return withHint(fmt.Errorf("open the journal: %w", err), "see docs/journal.md; nothing was discarded")
+	}
+	g.opened = true
+	if err := g.store.Open(ctx); err != nil {
+		return fmt.Errorf("open the store: %w", err)
+	}
+	cursor, err := g.journal.Cursor("sqlite")
+	if err != nil {
+		return fmt.Errorf("open the store's place in the journal: %w", err)
+	}
+	g.shipper = audit.NewShipper(audit.ShipperConfig{
+		Name: "sqlite", Cursor: cursor, Sink: g.store, Metrics: g.metrics,
+		Trouble: func(err error) {
+			if err != nil {
+				g.log.Error().Err(err).Msg("store")
+				return
+			}
+			g.log.Info().Msg("the store takes records again")
+		},
+	})
+	start, err := g.recorder.System(audit.System{What: audit.SystemStart, Why: "run", Detail: []audit.Pair{{Name: "version", Value: versionText()}}})
+	if err == nil {
+		err = start.Wait(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("record the start: %w", err)
+	}
+	if g.admin != nil {
+		if err := g.admin.open(ctx); err != nil {
+			return err
+		}
+	}
+	if err := g.gateway.Open(ctx); err != nil {
+		return withHint(err, "another process may have the address, or a port below 1024 needs CAP_NET_BIND_SERVICE")
+	}
+	return nil
+}
+
+// run serves until ctx ends or a part fails. The store is served on until the
+// gateway has drained.
+func (g *gate) run(ctx context.Context) error {
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	group, ctx := errgroup.WithContext(serving)
+	group.Go(func() error { return g.gateway.Run(ctx) })
+	if g.admin != nil {
+		group.Go(func() error { return g.admin.run(ctx) })
+	}
+	group.Go(func() error {
+		select {
+		case err := <-g.failed:
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	shipping, stopShipping := context.WithCancel(context.WithoutCancel(ctx))
+	shipped := make(chan error, 1)
+	go func() {
+		err := g.shipper.Run(shipping)
+		if err != nil {
+			// The gateway goes on: what must be durable is in the journal.
+			g.log.Error().Err(err).Msg("the store is not fed any more; see docs/journal.md")
+		}
+		shipped <- err
+	}()
+	err := group.Wait()
+	g.recorder.Close()
+	if _, rerr := g.recorder.System(audit.System{What: audit.SystemStop, Why: stopReason(err)}); rerr != nil {
+		g.log.Error().Err(rerr).Msg("record the stop")
+	}
+	g.flush(shipped)
+	stopShipping()
+	return err
+}
+
+func stopReason(err error) string {
+	if err != nil {
+		return "failure"
+	}
+	return "asked to"
+}
+
+// flush gives the store a while to take what is left; the rest waits in the
+// journal for the next start.
+func (g *gate) flush(shipped chan error) {
+	limit := time.NewTimer(flushPatience)
+	defer limit.Stop()
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for {
+		s := g.journal.Stats()
+		behind := s.Pending > 0
+		for _, c := range s.Cursors {
+			behind = behind || c.Records > 0
+		}
+		if !behind {
+			return
+		}
+		select {
+		case <-shipped:
+			return
+		case <-limit.C:
+			g.log.Warn().Msg("the store is behind; what it lacks is in the journal and goes there at the next start")
+			return
+		case <-look.C:
+		}
+	}
+}
+
+const flushPatience = 10 * time.Second
+
+// close closes what open opened, in reverse.
+func (g *gate) close() error {
+	var errs []error
+	if g.opened {
+		ctx, cancel := context.WithTimeout(context.Background(), flushPatience)
+		defer cancel()
+		errs = append(errs, g.journal.Close(ctx))
+	}
+	return errors.Join(append(errs, g.store.Close())...)
+}
+
+// ready tells why the gateway could not take sessions now.
+func (g *gate) ready() error {
+	switch s := g.journal.Stats(); {
+	case s.Err != nil:
+		return fmt.Errorf("journal: %w", s.Err)
+	case s.Full:
+		return errors.New("journal: journal.max_size is reached")
+	case s.Unfinished > 5*time.Second:
+		return fmt.Errorf("journal: a sync has taken %s so far", s.Unfinished.Round(time.Second))
+	}
+	return g.gateway.Ready()
+}
+
+// makeKeys makes the redaction keys that are named but not there.
+func makeKeys(c *config) error {
+	for i := range c.Tenants {
+		key := &c.Tenants[i].Redaction.Key
+		if !key.Absent() {
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(key.File()), 0o700); err != nil {
+			return fmt.Errorf("make the redaction key of tenant %s: %w", c.Tenants[i].Name, err)
+		}
+		if err := writeNewKey(key.File()); err != nil {
+			return fmt.Errorf("make the redaction key of tenant %s: %w", c.Tenants[i].Name, err)
+		}
+		if err := key.Read(); err != nil {
+			return fmt.Errorf("read the redaction key of tenant %s: %w", c.Tenants[i].Name, err)
+		}
+	}
+	return nil
+}
+
+// loopbackPort returns a free port of the loopback address.
+func loopbackPort() (int, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer ln.Close()
+	return ln.Addr().(*net.TCPAddr).Port, nil
+}

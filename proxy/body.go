@@ -1,0 +1,220 @@
+package proxy
+
+import (
+	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"compress/zlib"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cwmpgate/cwmpgate/proxy/h1"
+)
+
+// budget bounds the bytes of all bodies in memory.
+type budget struct {
+	max  int64
+	used atomic.Int64
+}
+
+func (b *budget) take(n int64) bool {
+	if b.used.Add(n) > b.max {
+		b.used.Add(-n)
+		return false
+	}
+	return true
+}
+
+func (b *budget) give(n int64) { b.used.Add(-n) }
+
+// Buffers up to maxPooled bytes are used again; a larger one goes back to the
+// collector, so that one large body does not stay in memory for ever.
+const (
+	firstBuffer = 8 << 10
+	maxPooled   = 64 << 10
+)
+
+// buffers hands out body buffers.
+type buffers struct {
+	budget budget
+	pool   sync.Pool
+}
+
+// buffer holds one body. What it holds counts against the budget until free.
+type buffer struct {
+	bytes []byte
+	from  *buffers
+	taken int64
+}
+
+// source is a connection that a body is read from.
+type source interface {
+	ReadBody(dst []byte, max int64) ([]byte, error)
+	Body() io.Reader
+}
+
+// readFrom reads a whole body. length is what the head declares, negative where
+// it does not; a large body's memory is taken as its bytes come, so that a peer
+// cannot hold memory by announcing alone.
+func (b *buffer) readFrom(src source, length, max int64, key string) error {
+	if length == 0 {
+		return nil
+	}
+	if length > max {
+		return refuse(413, reasonBodyTooLarge, "body is %d bytes, over %s = %d", length, key, max)
+	}
+	if length > 0 && length <= maxPooled {
+		if err := b.grow(int(length)); err != nil {
+			return err
+		}
+		var err error
+		b.bytes, err = src.ReadBody(b.bytes[:0], max)
+		return err
+	}
+	return b.readAll(src.Body(), max, func() error {
+		return refuse(413, reasonBodyTooLarge, "body is over %s = %d", key, max)
+	})
+}
+
+// readAll reads r to its end, at most max bytes.
+func (b *buffer) readAll(r io.Reader, max int64, over func() error) error {
+	if err := b.grow(firstBuffer); err != nil {
+		return err
+	}
+	for {
+		if len(b.bytes) == cap(b.bytes) {
+			if err := b.grow(2 * cap(b.bytes)); err != nil {
+				return err
+			}
+		}
+		n, err := r.Read(b.bytes[len(b.bytes):cap(b.bytes)])
+		b.bytes = b.bytes[:len(b.bytes)+n]
+		if int64(len(b.bytes)) > max {
+			return over()
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// grow makes room for n bytes in all and counts them.
+func (b *buffer) grow(n int) error {
+	if b.bytes == nil && n <= maxPooled {
+		if p, ok := b.from.pool.Get().(*[]byte); ok {
+			b.bytes = (*p)[:0]
+		}
+	}
+	if n < cap(b.bytes) {
+		n = cap(b.bytes)
+	}
+	if more := int64(n) - b.taken; more > 0 {
+		if !b.from.budget.take(more) {
+			return refuse(503, reasonMemory, "limits.memory = %d is used up by bodies", b.from.budget.max)
+		}
+		b.taken += more
+	}
+	if n > cap(b.bytes) {
+		grown := make([]byte, len(b.bytes), n)
+		copy(grown, b.bytes)
+		b.recycle()
+		b.bytes = grown
+	}
+	return nil
+}
+
+func (b *buffer) recycle() {
+	if c := cap(b.bytes); c >= firstBuffer && c <= maxPooled {
+		empty := b.bytes[:0]
+		b.from.pool.Put(&empty)
+	}
+	b.bytes = nil
+}
+
+// free gives the memory back; the bytes are no longer anybody's.
+func (b *buffer) free() {
+	b.recycle()
+	b.from.budget.give(b.taken)
+	b.taken = 0
+}
+
+// coding is a Content-Encoding that can be read.
+type coding uint8
+
+const (
+	codingNone coding = iota
+	codingGzip
+	codingDeflate
+)
+
+// contentCoding reads Content-Encoding. A client that compresses goes back to
+// plain only on 415 (RFC 9110 section 15.5.16).
+func contentCoding(fields []h1.Field) (coding, error) {
+	found, seen := codingNone, false
+	for i := range fields {
+		if !isName(fields[i].Name, "content-encoding") {
+			continue
+		}
+		v := fields[i].Value
+		if seen {
+			return 0, refuse(415, reasonEncoding, "Content-Encoding twice")
+		}
+		seen = true
+		switch {
+		case isName(v, "gzip"), isName(v, "x-gzip"):
+			found = codingGzip
+		case isName(v, "deflate"):
+			found = codingDeflate
+		case len(v) == 0, isName(v, "identity"):
+		default:
+			return 0, refuse(415, reasonEncoding, "Content-Encoding %.40q", v)
+		}
+	}
+	return found, nil
+}
+
+// inflate reads one compressed stream with nothing behind it.
+func (b *buffer) inflate(packed []byte, c coding, max int64) error {
+	in := bytes.NewReader(packed)
+	r, err := inflater(in, packed, c)
+	if err != nil {
+		return refuse(400, reasonInflate, "%v", err)
+	}
+	err = b.readAll(r, max, func() error {
+		return refuse(413, reasonInflatedTooLarge, "body is over limits.inflated = %d once inflated", max)
+	})
+	var r2 *refusal
+	switch {
+	case errors.As(err, &r2):
+		return err
+	case err != nil:
+		return refuse(400, reasonInflate, "%v", err)
+	case in.Len() > 0:
+		return refuse(400, reasonInflate, "%d bytes behind the compressed stream", in.Len())
+	case len(b.bytes) == 0:
+		return refuse(400, reasonInflate, "compressed body is empty")
+	}
+	return nil
+}
+
+// inflater reads deflate both as zlib (RFC 9110 section 8.4.1.2) and raw, which
+// is what some senders mean by it.
+func inflater(in *bytes.Reader, packed []byte, c coding) (io.Reader, error) {
+	if c == codingGzip {
+		z, err := gzip.NewReader(in)
+		if err != nil {
+			return nil, err
+		}
+		z.Multistream(false)
+		return z, nil
+	}
+	if len(packed) >= 2 && packed[0]&0x0f == 8 && (int(packed[0])<<8|int(packed[1]))%31 == 0 {
+		return zlib.NewReader(in)
+	}
+	return flate.NewReader(in), nil
+}

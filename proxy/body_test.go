@@ -1,0 +1,159 @@
+package proxy
+
+import (
+	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"compress/zlib"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/cwmpgate/cwmpgate/proxy/h1"
+)
+
+// fakeSource is a connection's body, from memory.
+type fakeSource struct{ io.Reader }
+
+func (f fakeSource) ReadBody(dst []byte, max int64) ([]byte, error) {
+	b, err := io.ReadAll(f.Reader)
+	return append(dst, b...), err
+}
+func (f fakeSource) Body() io.Reader { return f.Reader }
+
+func reasonOf(err error) string {
+	var r *refusal
+	if errors.As(err, &r) {
+		return r.reason
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+func TestBufferCountsWhatItHolds(t *testing.T) {
+	f := func(size int, declared, max, budgetMax int64, want string) {
+		t.Helper()
+		bs := &buffers{budget: budget{max: budgetMax}}
+		b := buffer{from: bs}
+		body := strings.Repeat("x", size)
+		err := b.readFrom(fakeSource{iotest.HalfReader(strings.NewReader(body))}, declared, max, "limits.body")
+		if got := reasonOf(err); got != want {
+			t.Errorf("%d bytes, declared %d, max %d, budget %d: %q, want %q", size, declared, max, budgetMax, got, want)
+		}
+		if err == nil && string(b.bytes) != body {
+			t.Errorf("%d bytes came back as %d", size, len(b.bytes))
+		}
+		if err == nil && bs.budget.used.Load() < int64(size) {
+			t.Errorf("%d bytes are held, %d counted", size, bs.budget.used.Load())
+		}
+		b.free()
+		if used := bs.budget.used.Load(); used != 0 {
+			t.Errorf("%d bytes still counted after free", used)
+		}
+	}
+	f(0, 0, 100, 1<<20, "")
+	f(10, 10, 100, 1<<20, "")
+	f(200<<10, 200<<10, 1<<20, 1<<20, "")
+	f(200<<10, -1, 1<<20, 1<<20, "")
+	f(200<<10, -1, 100<<10, 1<<20, reasonBodyTooLarge)
+	f(200<<10, 200<<10, 100<<10, 1<<20, reasonBodyTooLarge)
+	f(200<<10, 200<<10, 1<<20, 100<<10, reasonMemory)
+	f(10<<10, 10<<10, 1<<20, 1<<10, reasonMemory)
+}
+
+// A peer that announces a large body and sends none of it must hold no memory.
+func TestAnnouncedBodyHoldsNoMemory(t *testing.T) {
+	bs := &buffers{budget: budget{max: 64 << 20}}
+	b := buffer{from: bs}
+	defer b.free()
+	err := b.readFrom(fakeSource{iotest.ErrReader(io.ErrUnexpectedEOF)}, 16<<20, 16<<20, "limits.body")
+	if err == nil {
+		t.Fatal("a body that never came was read")
+	}
+	if used := bs.budget.used.Load(); used > maxPooled {
+		t.Errorf("%d bytes are held for an announcement", used)
+	}
+}
+
+func pack(t *testing.T, c string, plain []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	var w io.WriteCloser
+	switch c {
+	case "gzip":
+		w = gzip.NewWriter(&out)
+	case "zlib":
+		w = zlib.NewWriter(&out)
+	case "raw":
+		w, _ = flate.NewWriter(&out, 6)
+	}
+	w.Write(plain)
+	w.Close()
+	return out.Bytes()
+}
+
+func TestInflate(t *testing.T) {
+	plain := bytes.Repeat([]byte("<a>b</a>"), 5000)
+	f := func(packed []byte, c coding, max int64, want string) {
+		t.Helper()
+		b := buffer{from: &buffers{budget: budget{max: 64 << 20}}}
+		defer b.free()
+		err := b.inflate(packed, c, max)
+		if got := reasonOf(err); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+		if err == nil && !bytes.Equal(b.bytes, plain) {
+			t.Errorf("inflated to %d bytes of %d", len(b.bytes), len(plain))
+		}
+	}
+	f(pack(t, "gzip", plain), codingGzip, 1<<20, "")
+	f(pack(t, "zlib", plain), codingDeflate, 1<<20, "")
+	f(pack(t, "raw", plain), codingDeflate, 1<<20, "")
+	f(pack(t, "gzip", plain), codingGzip, 1<<10, reasonInflatedTooLarge)
+	f(append(pack(t, "gzip", plain), 0), codingGzip, 1<<20, reasonInflate)
+	f(append(pack(t, "gzip", plain), pack(t, "gzip", plain)...), codingGzip, 1<<20, reasonInflate)
+	f(append(pack(t, "zlib", plain), 'x'), codingDeflate, 1<<20, reasonInflate)
+	f(pack(t, "gzip", plain)[:20], codingGzip, 1<<20, reasonInflate)
+	f(pack(t, "gzip", nil), codingGzip, 1<<20, reasonInflate)
+	f([]byte("not packed"), codingGzip, 1<<20, reasonInflate)
+}
+
+func TestContentCoding(t *testing.T) {
+	f := func(want coding, reason string, values ...string) {
+		t.Helper()
+		var fields []h1.Field
+		for _, v := range values {
+			fields = append(fields, h1.Field{Name: []byte("Content-Encoding"), Value: []byte(v)})
+		}
+		got, err := contentCoding(fields)
+		if got != want || reasonOf(err) != reason {
+			t.Errorf("%q: %v %q, want %v %q", values, got, reasonOf(err), want, reason)
+		}
+	}
+	f(codingNone, "")
+	f(codingNone, "", "identity")
+	f(codingGzip, "", "GZip")
+	f(codingDeflate, "", "deflate")
+	f(0, reasonEncoding, "gzip, gzip")
+	f(0, reasonEncoding, "gzip", "gzip")
+	f(0, reasonEncoding, "br")
+}
+
+func TestCharset(t *testing.T) {
+	f := func(in, want string) {
+		t.Helper()
+		if got := charset([]byte(in)); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+	f(`text/xml; charset="utf-8"`, "utf-8")
+	f(`Text/XML;Charset=UTF-8`, "UTF-8")
+	f(`TEXT/XML ;charset="utf-8" ; x=y`, "utf-8")
+	f(`text/xml`, "")
+	f(``, "")
+	f(`text/xml; x=y; charset = iso-8859-1`, "iso-8859-1")
+}

@@ -1,0 +1,158 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/cwmpgate/cwmpgate/audit"
+	"github.com/cwmpgate/cwmpgate/configs"
+	"github.com/cwmpgate/cwmpgate/cwmp"
+	"github.com/cwmpgate/cwmpgate/proxy/certs"
+	"github.com/cwmpgate/cwmpgate/proxy/h1"
+	"github.com/cwmpgate/cwmpgate/proxy/upstream"
+)
+
+// Listener is one address that CPEs connect to.
+type Listener struct {
+	Name        string          `yaml:"name" doc:"Name of the listener in records, metrics and a tenant's match; the address where absent."`
+	Address     configs.Address `yaml:"address" required:"true" doc:"Host and port to listen on, as in :7547."`
+	TLS         *certs.Config   `yaml:"tls" doc:"TLS of the listener; without it CPEs speak plain HTTP, and records say so."`
+	AllowNoHost bool            `yaml:"allow_no_host" doc:"Accept HTTP/1.1 requests without a Host field: CPEs that send them exist and cannot be updated. They are routed like requests for no host."`
+}
+
+// Tenant is one owner of devices: which requests are its, and where they go.
+type Tenant struct {
+	Name      string            `yaml:"name" required:"true" doc:"Name of the tenant in records and metrics."`
+	Match     Match             `yaml:"match" doc:"Which requests are this tenant's; empty: all. The first tenant that matches is taken."`
+	Upstreams []upstream.Config `yaml:"upstreams" required:"true" doc:"The ACS. This version takes exactly one."`
+	Redaction Redaction         `yaml:"redaction" doc:"How secrets are kept out of the record."`
+	Files     Files             `yaml:"files" doc:"File transfers through the gateway."`
+	Redirects []string          `yaml:"redirects" doc:"Hosts, other than the tenant's own, that an ACS may redirect CPEs to, as host or host:port."`
+	Identity  string            `yaml:"identity" doc:"What an HTTP user name must equal for the device to count as authenticated: a template of {oui}, {productclass} and {serial}."`
+}
+
+// SetDefaults gives a tenant its defaults before its section is read.
+func (t *Tenant) SetDefaults() { t.Identity = "{oui}-{serial}" }
+
+// Validate reports what no single key's type can tell.
+func (t *Tenant) Validate(at configs.At) {
+	if len(t.Upstreams) > 1 {
+		at.Errorf("upstreams", "%d entries; this version takes exactly one", len(t.Upstreams))
+	}
+	if _, err := newIdentityTemplate(t.Identity); err != nil {
+		at.Errorf("identity", "%v", err)
+	}
+	if p := t.Match.Path; p != "" && p[0] != '/' {
+		at.Errorf("match.path", "%q does not begin with a slash", p)
+	}
+	for i, p := range t.Files.Paths {
+		if p == "" || p[0] != '/' {
+			at.Item("files.paths", i).Errorf("", "%q does not begin with a slash", p)
+		}
+	}
+	if t.Redaction.Key.IsZero() {
+		at.Errorf("redaction.key", "a tenant needs a key for the hashes of its secrets, as file:PATH")
+	}
+	for i, p := range t.Redaction.Patterns {
+		if _, err := audit.ParsePattern(p); err != nil {
+			at.Item("redaction.patterns", i).Errorf("", "%v", err)
+		}
+	}
+}
+
+// Match says which requests are a tenant's. All that is set must hold.
+type Match struct {
+	Listener string   `yaml:"listener" doc:"Name of the listener."`
+	Hosts    []string `yaml:"hosts" doc:"Host names in the Host field, without port, without case."`
+	Path     string   `yaml:"path" doc:"The path, or what it begins with where this ends in a slash. Other paths of the ACS are then out of reach."`
+}
+
+// Redaction keeps a tenant's secrets out of the record.
+type Redaction struct {
+	Key      configs.Secret `yaml:"key" absent:"ok" doc:"Key of the hashes that stand for secrets, as file:PATH (made with mode 0600 where it is absent) or env:NAME."`
+	Patterns []string       `yaml:"patterns" doc:"Further parameters that are secret, as paths with * and **."`
+}
+
+// Files says which requests are transfers of files rather than messages.
+type Files struct {
+	Paths []string `yaml:"paths" doc:"Paths whose POSTs are file uploads, or what they begin with where one ends in a slash. GET, HEAD and PUT are transfers on any path."`
+}
+
+// Limits bounds what peers may use. Each refusal for a limit is counted by its
+// reason and names the key and its value.
+type Limits struct {
+	Head                  configs.Size `yaml:"head" doc:"Head of a request or answer."`
+	Fields                int          `yaml:"fields" doc:"Fields in a head."`
+	Body                  configs.Size `yaml:"body" doc:"Body of a message as it is sent."`
+	Inflated              configs.Size `yaml:"inflated" doc:"Body of a message after gzip or deflate."`
+	File                  configs.Size `yaml:"file" doc:"Body of a file transfer."`
+	Memory                configs.Size `yaml:"memory" doc:"All bodies held in memory at once. Beyond it requests are answered 503."`
+	Depth                 int          `yaml:"depth" doc:"Nesting of XML elements."`
+	Attributes            int          `yaml:"attributes" doc:"Attributes of one XML element."`
+	Parameters            int          `yaml:"parameters" doc:"Parameters in one message."`
+	Connections           int          `yaml:"connections" doc:"Connections of CPEs open at once."`
+	ConnectionsPerAddress int          `yaml:"connections_per_address" doc:"Connections open at once from one source prefix; many devices may stand behind one address."`
+	Handshakes            int          `yaml:"handshakes" doc:"TLS handshakes under way at once."`
+	Sessions              int          `yaml:"sessions" doc:"CWMP sessions open at once."`
+}
+
+// Timeouts bounds what peers may wait for.
+type Timeouts struct {
+	Handshake    configs.Duration `yaml:"handshake" doc:"From the connection to the end of the TLS handshake."`
+	Head         configs.Duration `yaml:"head" doc:"From the first byte of a request to the end of its head."`
+	Body         configs.Duration `yaml:"body" doc:"For the body of a request."`
+	Write        configs.Duration `yaml:"write" doc:"For a CPE to take an answer."`
+	Idle         configs.Duration `yaml:"idle" doc:"A connection without a request and without an open session."`
+	Connect      configs.Duration `yaml:"connect" doc:"For a connection to the ACS, its TLS handshake included."`
+	Answer       configs.Duration `yaml:"answer" doc:"For the ACS's answer. CPEs give up after 30 s or later."`
+	Session      configs.Duration `yaml:"session" doc:"A session in which nobody owes an answer."`
+	SessionReply configs.Duration `yaml:"session_reply" doc:"A session in which the CPE owes the answer to an RPC: reading a full model takes minutes."`
+	Linger       configs.Duration `yaml:"linger" doc:"How long the keys of an ended session are known, so that one more empty POST is answered 204."`
+	File         configs.Duration `yaml:"file" doc:"For one file transfer."`
+	RetryAfter   configs.Duration `yaml:"retry_after" doc:"Least Retry-After of a 503; up to twice as long is said, so that CPEs do not come back in step."`
+	Drain        configs.Duration `yaml:"drain" doc:"For open sessions to end after SIGTERM."`
+}
+
+// SourcePrefix is how much of an address binds a session, and what limits per
+// address count by.
+type SourcePrefix struct {
+	IPv4 int `yaml:"ipv4" doc:"Bits of an IPv4 address that must agree within a session."`
+	IPv6 int `yaml:"ipv6" doc:"Bits of an IPv6 address that must agree within a session."`
+}
+
+// Config is what a Gateway is made from.
+type Config struct {
+	Listeners    []Listener
+	Tenants      []Tenant
+	Limits       Limits
+	Timeouts     Timeouts
+	SourcePrefix SourcePrefix
+}
+
+// Defaults returns a Config with every limit set and no listener.
+func Defaults() Config {
+	return Config{
+		Limits: Limits{
+			Head: 32 << 10, Fields: 100, Body: 16 << 20, Inflated: 64 << 20, File: 1 << 30, Memory: 256 << 20,
+			Depth: 64, Attributes: 64, Parameters: 100_000,
+			Connections: 10_000, ConnectionsPerAddress: 2_000, Handshakes: 512, Sessions: 20_000,
+		},
+		Timeouts: Timeouts{
+			Handshake: seconds(10), Head: seconds(30), Body: seconds(30), Write: seconds(60), Idle: seconds(60),
+			Connect: seconds(5), Answer: seconds(28), Session: seconds(30), SessionReply: seconds(300),
+			Linger: seconds(10), File: seconds(3600), RetryAfter: seconds(30), Drain: seconds(30),
+		},
+		SourcePrefix: SourcePrefix{IPv4: 32, IPv6: 64},
+	}
+}
+
+func seconds(n int) configs.Duration { return configs.Duration(time.Duration(n) * time.Second) }
+
+func (c *Config) h1Limits() h1.Limits {
+	return h1.Limits{Head: int(c.Limits.Head), Fields: c.Limits.Fields}
+}
+
+func (c *Config) cwmpLimits() cwmp.Limits {
+	l := cwmp.DefaultLimits()
+	l.Depth, l.Attributes, l.Parameters = c.Limits.Depth, c.Limits.Attributes, c.Limits.Parameters
+	return l
+}

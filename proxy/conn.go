@@ -1,0 +1,136 @@
+package proxy
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/cwmpgate/cwmpgate/audit"
+	"github.com/cwmpgate/cwmpgate/proxy/h1"
+)
+
+// conn is one connection of a CPE and what is known of its peer.
+type conn struct {
+	gateway  *Gateway
+	listener *listener
+	net      net.Conn
+	h1       *h1.ServerConn
+	tls      *tls.ConnectionState // nil on a plain listener
+	peer     string               // address and port
+	addrText []byte               // address
+	prefix   netip.Prefix
+	scheme   []byte
+
+	session *session // the last of this connection; the table's lock guards it
+	busy    bool     // a request is being served; the gateway's lock guards it
+}
+
+func newConn(l *listener, c net.Conn, state *tls.ConnectionState) *conn {
+	g := l.gateway
+	addr := addrOf(c.RemoteAddr())
+	out := &conn{
+		gateway: g, listener: l, net: c, tls: state,
+		peer: c.RemoteAddr().String(), addrText: []byte(addr.String()), prefix: g.prefixOf(addr), scheme: []byte("http"),
+	}
+	if state != nil {
+		out.scheme = []byte("https")
+	}
+	out.h1 = h1.NewServer(c, h1.ServerConfig{
+		Limits: g.cfg.h1Limits(), AllowNoHost: l.cfg.AllowNoHost, Scheme: string(out.scheme),
+		Timeouts: h1.Timeouts{
+			Idle: time.Duration(g.cfg.Timeouts.Idle),
+			Head: time.Duration(g.cfg.Timeouts.Head), Body: time.Duration(g.cfg.Timeouts.Body), Write: time.Duration(g.cfg.Timeouts.Write),
+		},
+	})
+	return out
+}
+
+// serve reads requests one after the other until either side ends it.
+func (c *conn) serve(ctx context.Context) {
+	defer c.close()
+	for {
+		c.h1.SetIdle(c.gateway.sessions.idle(c, time.Duration(c.gateway.cfg.Timeouts.Idle)))
+		req, err := c.h1.Next()
+		if err != nil {
+			c.ended(err)
+			return
+		}
+		if !c.gateway.begin(c) {
+			r := refuse(503, reasonDraining, "the gateway stops")
+			c.gateway.countRefusal(c, nil, r)
+			c.writeRefusal(r, false)
+			return
+		}
+		x := c.gateway.newExchange(c, req)
+		keep := x.serve(ctx)
+		if !c.gateway.done(c) || !keep {
+			return
+		}
+	}
+}
+
+// ended answers a request that could not be read, where there is one.
+func (c *conn) ended(err error) {
+	var he *h1.Error
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, h1.ErrIdle), errors.Is(err, net.ErrClosed):
+		return
+	case !errors.As(err, &he):
+		c.gateway.metrics.connectionErrors.Inc()
+		return
+	}
+	r := asRefusal(err, "cpe")
+	c.gateway.countRefusal(c, nil, r)
+	c.writeRefusal(r, false)
+}
+
+func (c *conn) close() {
+	c.h1.Close()
+	c.gateway.sessions.closed(c)
+	c.gateway.closed(c)
+}
+
+// facts is what the first record of a session says of its connection.
+func (c *conn) facts() *audit.Connection {
+	f := &audit.Connection{Peer: c.peer, Listener: c.listener.name}
+	if c.tls == nil {
+		return f
+	}
+	f.TLS, f.Cipher, f.SNI = tls.VersionName(c.tls.Version), tls.CipherSuiteName(c.tls.CipherSuite), c.tls.ServerName
+	if len(c.tls.PeerCertificates) > 0 {
+		cert := c.tls.PeerCertificates[0]
+		sum := sha256.Sum256(cert.Raw)
+		f.Certificate = &audit.Certificate{
+			Subject: cert.Subject.String(), Serial: cert.SerialNumber.Text(16), SHA256: hex.EncodeToString(sum[:]), NotAfter: cert.NotAfter.UTC(),
+		}
+	}
+	return f
+}
+
+func addrOf(a net.Addr) netip.Addr {
+	if t, ok := a.(*net.TCPAddr); ok {
+		if ip, ok := netip.AddrFromSlice(t.IP); ok {
+			return ip.Unmap()
+		}
+	}
+	return netip.Addr{}
+}
+
+// prefixOf is the source prefix that binds a session and that limits count by.
+func (g *Gateway) prefixOf(a netip.Addr) netip.Prefix {
+	bits := g.cfg.SourcePrefix.IPv6
+	if a.Is4() {
+		bits = g.cfg.SourcePrefix.IPv4
+	}
+	p, err := a.Prefix(bits)
+	if err != nil {
+		return netip.PrefixFrom(a, a.BitLen())
+	}
+	return p
+}

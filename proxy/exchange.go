@@ -1,0 +1,305 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/cwmpgate/cwmpgate/audit"
+	"github.com/cwmpgate/cwmpgate/cwmp"
+	"github.com/cwmpgate/cwmpgate/proxy/h1"
+)
+
+// exchange is one request of a CPE and its answer. It owns both bodies and both
+// messages; nothing keeps them after release.
+type exchange struct {
+	gateway *Gateway
+	conn    *conn
+	tenant  *tenant
+	session *session
+
+	req     *h1.Request
+	path    string // of the request's target, without query
+	body    buffer // as it was sent
+	plain   buffer // inflated, where it was coded
+	decoder *cwmp.Decoder
+	message *cwmp.Message // nil: an empty POST
+	turn    cwmp.Turn
+	creds   credentials
+
+	resp        *h1.Response
+	answerBody  buffer
+	answerPlain buffer
+	answerDec   *cwmp.Decoder
+	answer      *cwmp.Message
+	answerTurn  cwmp.Turn
+	answerSeq   uint64
+	fields      []h1.Field // what is sent on, request and answer in turn
+	wasInform   bool
+
+	bodyRead  bool // the request was read to its end
+	keepAlive bool
+	answered  bool
+}
+
+// serve carries x through; the connection may carry another request if it
+// returns true.
+func (x *exchange) serve(ctx context.Context) bool {
+	defer x.release()
+	if err := x.run(ctx); err != nil {
+		x.refuse(err)
+	}
+	return x.keepAlive
+}
+
+// run is the way of one request, straight down.
+func (x *exchange) run(ctx context.Context) error {
+	if err := x.route(); err != nil {
+		return err
+	}
+	if file, err := x.isFile(); file || err != nil {
+		if err != nil {
+			return err
+		}
+		return x.stream(ctx)
+	}
+	if err := x.read(); err != nil {
+		return err
+	}
+	if err := x.decode(); err != nil {
+		return err
+	}
+	done, err := x.join()
+	if done || err != nil {
+		return err
+	}
+	defer x.leave()
+	if err := x.inSession(ctx); err != nil {
+		x.refuse(err) // here, while the session's facts are this exchange's
+	}
+	return nil
+}
+
+// inSession is the part of the way that has the session's place in flight.
+func (x *exchange) inSession(ctx context.Context) error {
+	if err := x.take(); err != nil {
+		return err
+	}
+	if err := x.record(); err != nil {
+		return x.failed(err)
+	}
+	if err := x.forward(ctx); err != nil {
+		return x.failed(err)
+	}
+	if err := x.recordAnswer(); err != nil {
+		return x.failed(err)
+	}
+	return x.reply()
+}
+
+// route finds the tenant by listener, Host and path.
+func (x *exchange) route() error {
+	target := x.req.Target
+	if i := bytes.IndexByte(target, '?'); i >= 0 {
+		target = target[:i]
+	}
+	x.path = string(target)
+	host := strings.ToLower(hostName(string(x.req.Host)))
+	for _, t := range x.gateway.tenants {
+		if t.matches(x.conn.listener.name, host, x.path) {
+			x.tenant = t
+			t.metrics.requests.Inc()
+			return nil
+		}
+	}
+	return refuse(404, reasonNoTenant, "no tenant matches listener %s, host %q and path %q", x.conn.listener.name, host, x.path)
+}
+
+func hostName(hostport string) string {
+	if u, err := url.Parse("//" + hostport); err == nil {
+		return u.Hostname()
+	}
+	return hostport
+}
+
+// isFile tells a file transfer from a message.
+func (x *exchange) isFile() (bool, error) {
+	switch string(x.req.Method) {
+	case "POST":
+		return x.tenant.isFile(x.path), nil
+	case "GET", "HEAD", "PUT":
+		return true, nil
+	}
+	return false, refuse(405, reasonMethod, "method %.32q", x.req.Method)
+}
+
+// read takes the whole body, bounded by limits.body and the budget of memory.
+func (x *exchange) read() error {
+	coding, err := contentCoding(x.req.Fields)
+	if err != nil {
+		return err
+	}
+	if err := x.body.readFrom(x.conn.h1, x.req.ContentLength, int64(x.gateway.cfg.Limits.Body), "limits.body"); err != nil {
+		return err
+	}
+	x.bodyRead = true
+	if len(x.body.bytes) > 0 && coding != codingNone {
+		return x.plain.inflate(x.body.bytes, coding, int64(x.gateway.cfg.Limits.Inflated))
+	}
+	return nil
+}
+
+// text is the request's XML.
+func (x *exchange) text() []byte {
+	if len(x.plain.bytes) > 0 {
+		return x.plain.bytes
+	}
+	return x.body.bytes
+}
+
+// decode reads the message. Only a body of no bytes at all is an empty POST.
+func (x *exchange) decode() error {
+	if len(x.body.bytes) == 0 {
+		return nil
+	}
+	m, err := x.decoder.Decode(x.text(), charset(field(x.req.Fields, "content-type")))
+	if err != nil {
+		return err
+	}
+	x.message = m
+	x.wasInform = m.Method == cwmp.MethodInform && m.Kind == cwmp.KindRequest
+	x.gateway.metrics.rpc("cpe", m).Inc()
+	return nil
+}
+
+// take turns the session's state by the CPE's message.
+func (x *exchange) take() error {
+	turn, err := x.session.state.FromCPE(x.message)
+	if err != nil {
+		return refuse(400, reasonSequence, "%v", err)
+	}
+	x.turn = turn
+	s := x.session
+	s.stats.bytesIn += int64(len(x.body.bytes))
+	if x.message == nil {
+		s.stats.empty++
+		return nil
+	}
+	s.stats.messages++
+	if d, ok := x.message.Header.Timeout(); ok {
+		s.timeout = time.Duration(d) * time.Second
+	}
+	if x.wasInform {
+		s.origin.Device = deviceOf(x.message)
+		x.gateway.sessions.named(s, deviceKey(x.tenant.name, s.origin.Device))
+	}
+	return nil
+}
+
+// record makes the CPE's message durable before a byte of it goes on.
+func (x *exchange) record() error {
+	if x.message == nil {
+		return nil
+	}
+	verdict := audit.Pass
+	ticket, err := x.gateway.recorder.Message(&x.session.origin, x.turn, verdict)
+	if err != nil {
+		return refuse(503, reasonJournal, "%v", err)
+	}
+	x.session.state.Recorded(cwmp.PartyCPE, ticket.Seq())
+	if !audit.Waits(x.message) {
+		return nil
+	}
+	return x.gateway.durable(ticket)
+}
+
+// durable waits for a record on a context of its own: a peer that hangs up
+// cannot skip its record.
+func (g *Gateway) durable(t audit.Ticket) error {
+	ctx, cancel := context.WithTimeout(context.Background(), journalPatience)
+	defer cancel()
+	if err := t.Wait(ctx); err != nil {
+		return refuse(503, reasonJournal, "record %d: %v", t.Seq(), err)
+	}
+	return nil
+}
+
+// journalPatience bounds the wait for a disk that hangs; it is below the time
+// after which CPEs give up.
+const journalPatience = 10 * time.Second
+
+// failed ends the session after a step in it broke: the CPE gets an error and
+// begins again.
+func (x *exchange) failed(err error) error {
+	if how := x.session.outside.Load(); how != nil {
+		return refuse(503, reasonSuperseded, "session %s ended: %s", x.session.id, *how)
+	}
+	end := audit.EndRefused
+	if asRefusal(err, "cpe").from == "acs" {
+		end = audit.EndACSFailed
+	}
+	x.gateway.endSession(x.session, end)
+	return err
+}
+
+// originForRefusal is what is known of whom a refusal is about.
+func (x *exchange) originForRefusal() *audit.Origin {
+	if x.session != nil {
+		return &x.session.origin
+	}
+	o := &audit.Origin{}
+	if x.tenant != nil {
+		o.Tenant, o.Redactor = x.tenant.name, x.tenant.redactor
+	}
+	return o
+}
+
+// refusedSize is the size of what was refused, 0 where it was not read.
+func (x *exchange) refusedSize(r *refusal) int64 {
+	switch {
+	case x == nil:
+		return 0
+	case r.from == "acs":
+		return int64(len(x.answerBody.bytes))
+	}
+	return int64(len(x.body.bytes))
+}
+
+// deviceOf is the DeviceId of an Inform, trimmed.
+func deviceOf(m *cwmp.Message) audit.Device {
+	in, ok := m.RPC.(*cwmp.Inform)
+	if !ok {
+		return audit.Device{}
+	}
+	id := &in.DeviceID
+	return audit.Device{
+		Manufacturer: string(id.Manufacturer.Trim()), OUI: string(id.OUI.Trim()),
+		Class: string(id.ProductClass.Trim()), Serial: string(id.SerialNumber.Trim()),
+	}
+}
+
+// charset is the charset parameter of a Content-Type, "" where it has none.
+func charset(contentType []byte) string {
+	if len(contentType) == 0 {
+		return ""
+	}
+	_, rest, _ := bytes.Cut(contentType, []byte(";"))
+	var found string
+	eachSemicolon(rest, func(p []byte) {
+		name, value, ok := bytes.Cut(p, []byte("="))
+		if ok && found == "" && isName(bytes.TrimSpace(name), "charset") {
+			found = string(bytes.Trim(bytes.TrimSpace(value), `"'`))
+		}
+	})
+	return found
+}
+
+func eachSemicolon(b []byte, f func([]byte)) {
+	for len(b) > 0 {
+		var p []byte
+		p, b, _ = bytes.Cut(b, []byte(";"))
+		f(p)
+	}
+}

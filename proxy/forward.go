@@ -1,0 +1,140 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/cwmpgate/cwmpgate/audit"
+	"github.com/cwmpgate/cwmpgate/cwmp"
+	"github.com/cwmpgate/cwmpgate/proxy/h1"
+	"github.com/cwmpgate/cwmpgate/proxy/upstream"
+)
+
+// forward sends the request to the session's ACS and takes the whole answer.
+func (x *exchange) forward(ctx context.Context) error {
+	s := x.session
+	x.fields = x.towardsACS(x.fields[:0])
+	began := time.Now()
+	client, resp, err := s.lease.RoundTrip(ctx, &upstream.Request{
+		Method: x.req.Method, Target: x.req.Target, Fields: x.fields, Body: x.body.bytes,
+	})
+	if err != nil {
+		return acsRefusal(err)
+	}
+	x.resp = resp
+	if err := x.answerBody.readFrom(client, resp.ContentLength, int64(x.gateway.cfg.Limits.Body), "limits.body"); err != nil {
+		s.lease.Close()
+		r := asRefusal(acsRefusal(err), "acs")
+		if r.status == 413 {
+			r.status = 502
+		}
+		r.from = "acs"
+		return r
+	}
+	s.lease.Done(client)
+	x.gateway.metrics.acsAnswer.UpdateDuration(began)
+	s.stats.bytesOut += int64(len(x.answerBody.bytes))
+	if err := x.decodeAnswer(); err != nil {
+		return err
+	}
+	x.learn()
+	x.answerTurn, err = s.state.FromACS(resp.Status, x.answer)
+	if err != nil {
+		return refuseACS(502, reasonSequence, "%v", err)
+	}
+	x.learnAgain()
+	return nil
+}
+
+// acsRefusal tells what the CPE is answered when the ACS's side failed: 503
+// with Retry-After where the ACS is away or slow, 502 where it sent garbage.
+func acsRefusal(err error) error {
+	var he *h1.Error
+	var ne net.Error
+	switch {
+	case errors.As(err, &he):
+		return &refusal{status: 502, reason: string(he.Reason), from: "acs", detail: he.Detail, offset: -1}
+	case errors.Is(err, upstream.ErrUnreachable):
+		return refuseACS(503, reasonACSDown, "%v", err)
+	case errors.As(err, &ne) && ne.Timeout():
+		return refuseACS(503, reasonACSSlow, "timeouts.answer: %v", err)
+	}
+	return refuseACS(503, reasonACSClosed, "%v", err)
+}
+
+// decodeAnswer reads the ACS's message. An error page of an ACS is no message
+// and passes as it is; a 500 may carry a SOAP fault, which is one.
+func (x *exchange) decodeAnswer() error {
+	body := x.answerBody.bytes
+	if len(body) == 0 || x.resp.Status/100 != 2 && x.resp.Status != 500 {
+		return nil
+	}
+	must := x.resp.Status/100 == 2
+	coding, err := contentCoding(x.resp.Fields)
+	if err == nil && coding != codingNone {
+		err = x.answerPlain.inflate(body, coding, int64(x.gateway.cfg.Limits.Inflated))
+		body = x.answerPlain.bytes
+	}
+	if err == nil {
+		var m *cwmp.Message
+		if m, err = x.answerDec.Decode(body, charset(field(x.resp.Fields, "content-type"))); err == nil && (must || m.Kind == cwmp.KindFault) {
+			x.answer = m
+			x.gateway.metrics.rpc("acs", m).Inc()
+		}
+	}
+	if err == nil || !must {
+		return nil
+	}
+	r := asRefusal(err, "acs")
+	r.status, r.from = 502, "acs"
+	return r
+}
+
+// recordAnswer makes the ACS's message durable before a byte of it is released.
+func (x *exchange) recordAnswer() error {
+	if x.answer == nil {
+		return nil
+	}
+	s := x.session
+	s.stats.messages++
+	ticket, err := x.gateway.recorder.Message(&s.origin, x.answerTurn, verdictOf(x.answerTurn))
+	if err != nil {
+		return x.withheld(refuse(503, reasonJournal, "%v", err))
+	}
+	x.answerSeq = ticket.Seq()
+	s.state.Recorded(cwmp.PartyACS, ticket.Seq())
+	if !audit.Waits(x.answer) {
+		return nil
+	}
+	if err := x.gateway.durable(ticket); err != nil {
+		return x.withheld(err)
+	}
+	return nil
+}
+
+// withheld takes note that an RPC of the ACS's was not let go.
+func (x *exchange) withheld(err error) error {
+	if x.answer.Kind == cwmp.KindRequest && x.answerSeq != 0 {
+		x.session.undelivered = append(x.session.undelivered, x.answerSeq)
+	}
+	return err
+}
+
+func verdictOf(t cwmp.Turn) audit.Verdict {
+	if t.Orphan {
+		return audit.Orphan
+	}
+	return audit.Pass
+}
+
+// learnAgain learns from the ACS's message where the CPE will upload to.
+func (x *exchange) learnAgain() {
+	if x.answer == nil {
+		return
+	}
+	if up, ok := x.answer.RPC.(*cwmp.Upload); ok {
+		x.tenant.learnUpload(string(up.URL.Trim()), string(x.req.Host), x.path)
+	}
+}

@@ -1,0 +1,258 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/rs/zerolog"
+
+	"github.com/cwmpgate/cwmpgate/audit"
+	"github.com/cwmpgate/cwmpgate/cwmp"
+	"github.com/cwmpgate/cwmpgate/proxy/certs"
+	"github.com/cwmpgate/cwmpgate/proxy/h1"
+	"github.com/cwmpgate/cwmpgate/proxy/upstream"
+)
+
+// Gateway relays CWMP sessions between CPEs and an ACS.
+type Gateway struct {
+	cfg       Config
+	log       zerolog.Logger
+	recorder  *audit.Recorder
+	metrics   *gatewayMetrics
+	tenants   []*tenant
+	listeners []*listener
+	sessions  *sessions
+	gate      *gate
+	buffers   *buffers
+	exchanges sync.Pool
+	now       func() time.Time
+
+	mu     sync.Mutex
+	conns  map[*conn]bool
+	drains bool
+}
+
+// New makes a Gateway ready: it reads certificates and keys, and opens nothing.
+func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.Set) (*Gateway, error) {
+	g := &Gateway{
+		cfg: cfg, log: log, recorder: recorder, now: time.Now,
+		sessions: newSessions(cfg.Limits.Sessions, time.Duration(cfg.Timeouts.Linger)),
+		gate:     newGate(cfg.Limits), conns: make(map[*conn]bool),
+		buffers: &buffers{budget: budget{max: int64(cfg.Limits.Memory)}},
+	}
+	g.metrics = newGatewayMetrics(set, g)
+	for i := range cfg.Tenants {
+		t, err := g.newTenant(&cfg.Tenants[i], set)
+		if err != nil {
+			return nil, fmt.Errorf("tenant %s: %w", cfg.Tenants[i].Name, err)
+		}
+		g.tenants = append(g.tenants, t)
+	}
+	for _, lc := range cfg.Listeners {
+		l := &listener{gateway: g, cfg: lc, name: lc.Name}
+		if l.name == "" {
+			l.name = lc.Address.String()
+		}
+		if lc.TLS != nil {
+			var err error
+			if l.tls, err = certs.ServerConfig(*lc.TLS, log); err != nil {
+				return nil, fmt.Errorf("listener %s: %w", l.name, err)
+			}
+		}
+		g.listeners = append(g.listeners, l)
+	}
+	return g, nil
+}
+
+func (g *Gateway) newTenant(c *Tenant, set *metrics.Set) (*tenant, error) {
+	t := &tenant{name: c.Name, match: c.Match, filePaths: c.Files.Paths, hosts: lowerSet(c.Match.Hosts), redirects: lowerSet(c.Redirects)}
+	var err error
+	if t.identity, err = newIdentityTemplate(c.Identity); err != nil {
+		return nil, err
+	}
+	if t.redactor, err = audit.NewRedactor(c.Redaction.Key.Bytes(), c.Redaction.Patterns); err != nil {
+		return nil, fmt.Errorf("redaction: %w", err)
+	}
+	if len(c.Upstreams) != 1 {
+		return nil, fmt.Errorf("upstreams has %d entries; this version takes exactly one", len(c.Upstreams))
+	}
+	t.upstream, err = upstream.New(c.Upstreams[0], upstream.Options{
+		Limits: g.cfg.h1Limits(), Connect: time.Duration(g.cfg.Timeouts.Connect), Answer: time.Duration(g.cfg.Timeouts.Answer),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("upstream %s: %w", c.Upstreams[0].URL.String(), err)
+	}
+	t.metrics = newTenantMetrics(set, c.Name)
+	return t, nil
+}
+
+func lowerSet(list []string) map[string]bool {
+	set := make(map[string]bool, len(list))
+	for _, s := range list {
+		set[strings.ToLower(s)] = true
+	}
+	return set
+}
+
+// Open binds all listeners, or none.
+func (g *Gateway) Open(ctx context.Context) error {
+	for i, l := range g.listeners {
+		if err := l.open(ctx); err != nil {
+			for _, o := range g.listeners[:i] {
+				o.net.Close()
+			}
+			return err
+		}
+		g.log.Info().Str("listener", l.name).Str("address", l.net.Addr().String()).Bool("tls", l.tls != nil).Msg("listening")
+	}
+	return nil
+}
+
+// Addr is the address that listener number i is bound to, after Open.
+func (g *Gateway) Addr(i int) string { return g.listeners[i].net.Addr().String() }
+
+// Ready tells why no new session is taken now.
+func (g *Gateway) Ready() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.drains {
+		return errors.New("the gateway drains")
+	}
+	return nil
+}
+
+// Run serves until ctx ends, then drains: open sessions have timeouts.drain to
+// come to their end, and no new one begins. It returns when all is closed.
+func (g *Gateway) Run(ctx context.Context) error {
+	serving, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	var accepting, conns sync.WaitGroup
+	for _, l := range g.listeners {
+		accepting.Go(func() { l.accept(serving, &conns) })
+	}
+	<-ctx.Done()
+	g.log.Info().Int("sessions", g.sessions.count()).Msg("draining")
+	for _, l := range g.listeners {
+		l.net.Close()
+	}
+	accepting.Wait()
+	g.drain()
+	all := make(chan struct{})
+	go func() { conns.Wait(); close(all) }()
+	limit := time.NewTimer(time.Duration(g.cfg.Timeouts.Drain))
+	defer limit.Stop()
+	select {
+	case <-all:
+	case <-limit.C:
+		g.log.Warn().Int("sessions", g.sessions.count()).Msg("timeouts.drain is over, cutting sessions short")
+	}
+	cut()
+	for _, s := range g.sessions.all() {
+		g.endFromOutside(s, audit.EndShutdown, nil)
+	}
+	g.cutAll()
+	<-all
+	for _, t := range g.tenants {
+		t.upstream.Close()
+	}
+	return nil
+}
+
+// opened registers a connection, unless the gateway drains.
+func (g *Gateway) opened(c *conn) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.drains {
+		c.net.Close()
+		return false
+	}
+	g.conns[c] = true
+	return true
+}
+
+func (g *Gateway) closed(c *conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.conns, c)
+}
+
+// begin marks c as busy. It is false where the gateway drains and c has no
+// session: nothing new begins then.
+func (g *Gateway) begin(c *conn) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c.busy = true
+	return !g.drains || g.hasSession(c)
+}
+
+// done marks c as idle. It is false where c is to be closed because the gateway
+// drains.
+func (g *Gateway) done(c *conn) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c.busy = false
+	return !g.drains || g.hasSession(c)
+}
+
+func (g *Gateway) hasSession(c *conn) bool {
+	s := g.sessions.of(c)
+	return s != nil && g.sessions.isOpen(s)
+}
+
+func (g *Gateway) draining() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.drains
+}
+
+// drain closes the connections on which nothing is owed.
+func (g *Gateway) drain() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.drains = true
+	for c := range g.conns {
+		if !c.busy && !g.hasSession(c) {
+			c.h1.Drain()
+		}
+	}
+}
+
+func (g *Gateway) cutAll() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for c := range g.conns {
+		c.net.Close()
+	}
+}
+
+// newExchange takes an exchange from the pool.
+func (g *Gateway) newExchange(c *conn, req *h1.Request) *exchange {
+	x, ok := g.exchanges.Get().(*exchange)
+	if !ok {
+		x = &exchange{gateway: g, decoder: cwmp.NewDecoder(g.cfg.cwmpLimits()), answerDec: cwmp.NewDecoder(g.cfg.cwmpLimits())}
+		for _, b := range []*buffer{&x.body, &x.plain, &x.answerBody, &x.answerPlain} {
+			b.from = g.buffers
+		}
+	}
+	x.conn, x.req, x.keepAlive = c, req, req.KeepAlive
+	return x
+}
+
+// release gives an exchange and its bodies back.
+func (x *exchange) release() {
+	for _, b := range []*buffer{&x.body, &x.plain, &x.answerBody, &x.answerPlain} {
+		b.free()
+	}
+	g := x.gateway
+	clear(x.fields[:cap(x.fields)])
+	*x = exchange{
+		gateway: g, decoder: x.decoder, answerDec: x.answerDec, fields: x.fields[:0],
+		body: x.body, plain: x.plain, answerBody: x.answerBody, answerPlain: x.answerPlain,
+	}
+	g.exchanges.Put(x)
+}

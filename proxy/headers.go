@@ -1,0 +1,144 @@
+package proxy
+
+import (
+	"bytes"
+
+	"github.com/cwmpgate/cwmpgate/proxy/h1"
+)
+
+// isName tells whether a field's name is name, which is in lower case.
+func isName(b []byte, name string) bool {
+	if len(b) != len(name) {
+		return false
+	}
+	for i := range len(name) {
+		c := b[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != name[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// field returns the first value of the field called name (lower case), or nil.
+func field(fields []h1.Field, name string) []byte {
+	for i := range fields {
+		if isName(fields[i].Name, name) {
+			return fields[i].Value
+		}
+	}
+	return nil
+}
+
+// untrusted are fields by which a CPE could pretend to be somebody else: only
+// the gateway may say who the peer is (docs/http.md, "Forwarding fields").
+var untrusted = map[string]bool{
+	"forwarded": true, "x-forwarded-for": true, "x-forwarded-proto": true, "x-forwarded-host": true,
+	"x-forwarded-port": true, "x-forwarded-server": true, "x-forwarded-ssl": true, "x-forwarded-by": true,
+	"x-forwarded-client-cert": true, "x-real-ip": true, "x-client-ip": true, "x-cluster-client-ip": true,
+	"true-client-ip": true, "x-original-forwarded-for": true, "x-forwarded": true, "x-forwarded-scheme": true,
+	"client-cert": true, "client-cert-chain": true, "x-client-cert": true, "x-ssl-cert": true,
+	"x-ssl-client-cert": true, "x-ssl-client-dn": true, "x-ssl-client-s-dn": true, "x-ssl-client-verify": true,
+	"x-ssl-client-cn": true, "x-client-dn": true, "x-client-verify": true, "ssl-client-cert": true,
+	"front-end-https": true,
+}
+
+// isUntrusted folds underscores to hyphens, since CGI-like ACSes do not tell
+// the two apart.
+func isUntrusted(name []byte) bool {
+	var buf [32]byte
+	if len(name) < 9 || len(name) > len(buf) {
+		return false
+	}
+	folded := buf[:len(name)]
+	for i, c := range name {
+		switch {
+		case 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		case c == '_':
+			c = '-'
+		}
+		folded[i] = c
+	}
+	return untrusted[string(folded)]
+}
+
+// towardsACS appends to dst the fields of a CPE's request that travel on. Host
+// is the CPE's own, so that URLs which an ACS makes of it lead back here.
+func (x *exchange) towardsACS(dst []h1.Field) []h1.Field {
+	in, host := x.req.Fields, x.req.Host
+	if len(host) == 0 {
+		host = []byte(x.tenant.upstream.Authority())
+	}
+	dst = append(dst, h1.Field{Name: []byte("Host"), Value: host})
+	for i := range in {
+		f := in[i]
+		switch {
+		case h1.HopByHop(in, f.Name), isUntrusted(f.Name), isName(f.Name, "host"), isName(f.Name, "content-length"), isName(f.Name, "expect"):
+			continue
+		case isName(f.Name, "cookie"):
+			rest, ok := withoutOwnCookie(f.Value)
+			if !ok {
+				continue
+			}
+			f.Value = rest
+		}
+		dst = append(dst, f)
+	}
+	return x.forwardingFields(dst)
+}
+
+// forwardingFields appends what the upstream is to know of the CPE's side.
+func (x *exchange) forwardingFields(dst []h1.Field) []h1.Field {
+	c := x.conn
+	switch x.tenant.upstream.Forwarding() {
+	case "x-forwarded":
+		dst = append(dst,
+			h1.Field{Name: []byte("X-Forwarded-For"), Value: c.addrText},
+			h1.Field{Name: []byte("X-Forwarded-Proto"), Value: c.scheme})
+		if len(x.req.Host) > 0 {
+			dst = append(dst, h1.Field{Name: []byte("X-Forwarded-Host"), Value: x.req.Host})
+		}
+	case "forwarded":
+		dst = append(dst, h1.Field{Name: []byte("Forwarded"), Value: forwardedElement(c.addrText, x.req.Host, c.scheme)})
+	}
+	return dst
+}
+
+// forwardedElement writes RFC 7239's field; an IPv6 address stands in brackets
+// and quotes.
+func forwardedElement(addr, host, scheme []byte) []byte {
+	b := append([]byte(nil), "for="...)
+	if bytes.IndexByte(addr, ':') >= 0 {
+		b = append(append(append(b, `"[`...), addr...), `]"`...)
+	} else {
+		b = append(b, addr...)
+	}
+	if len(host) > 0 {
+		b = append(append(append(b, `;host="`...), host...), '"')
+	}
+	return append(append(b, ";proto="...), scheme...)
+}
+
+// towardsCPE appends to dst the fields of an ACS's answer that travel on.
+func (x *exchange) towardsCPE(dst []h1.Field) ([]h1.Field, error) {
+	in := x.resp.Fields
+	for i := range in {
+		f := in[i]
+		switch {
+		case h1.HopByHop(in, f.Name), isName(f.Name, "content-length"):
+			continue
+		case isName(f.Name, "location"):
+			rewritten, err := x.location(f.Value)
+			if err != nil {
+				return nil, err
+			}
+			f.Value = rewritten
+		}
+		dst = append(dst, f)
+	}
+	return dst, nil
+}

@@ -1,0 +1,226 @@
+package proxy
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"strings"
+	"time"
+
+	"github.com/cwmpgate/cwmpgate/audit"
+	"github.com/cwmpgate/cwmpgate/cwmp"
+	"github.com/cwmpgate/cwmpgate/proxy/h1"
+)
+
+// join finds the session of the request, or begins one, and takes its place in
+// flight. done is true when the request was answered here.
+func (x *exchange) join() (done bool, err error) {
+	x.creds = readCredentials(x.req.Fields)
+	if x.wasInform {
+		return false, x.joinInform()
+	}
+	s, err := x.find()
+	switch {
+	case err != nil:
+		return false, err
+	case s == nil && x.message == nil:
+		// Some CPEs fetch the challenge with an empty POST.
+		return false, x.begin()
+	case s == nil:
+		return false, x.orphan()
+	}
+	if !x.gateway.sessions.isOpen(s) {
+		return x.afterTheEnd()
+	}
+	if err := x.enter(s); err != nil {
+		return false, err
+	}
+	return false, nil
+}
+
+// find looks a session up by the gateway's cookie, then by the ACS's, then by
+// the connection. Keys that name two open sessions are refused.
+func (x *exchange) find() (*session, error) {
+	t := x.gateway.sessions
+	var found *session
+	candidates := [...]*session{x.byOwnCookie(), x.byACSCookies(), t.of(x.conn)}
+	for i, s := range candidates {
+		switch {
+		case s == nil || s == found || s.tenant != x.tenant:
+		case found == nil:
+			found = s
+		case !t.isOpen(found):
+			found = s // an ended session's key does not stand against an open one
+		case t.isOpen(s):
+			r := refuse(400, reasonSessionDisagree, "one key names session %s, %s session %s", found.id, keyNames[i], s.id)
+			r.security, r.claimed, r.verified = true, found.id, s.id
+			return nil, r
+		}
+	}
+	if found != nil && t.isOpen(found) && !t.boundTo(found, x.conn.prefix, x.creds.user) {
+		r := refuse(403, reasonIdentity, "session %s began from %s, this request came from %s", found.id, found.prefix, x.conn.prefix)
+		r.security, r.claimed, r.verified = true, found.id, x.conn.prefix.String()
+		return nil, r
+	}
+	return found, nil
+}
+
+var keyNames = [...]string{"a cookie", "the ACS's cookie", "the connection"}
+
+func (x *exchange) byOwnCookie() *session {
+	if own := ownCookie(x.req.Fields); own != "" {
+		return x.gateway.sessions.withCookie(own)
+	}
+	return nil
+}
+
+// byACSCookies returns the one session that a cookie of the ACS names.
+func (x *exchange) byACSCookies() (found *session) {
+	x.eachCookie(func(key string) {
+		if found == nil {
+			found = x.gateway.sessions.withKey(key)
+		}
+	})
+	return found
+}
+
+// eachCookie calls f with the key of each cookie in the request but our own.
+func (x *exchange) eachCookie(f func(key string)) {
+	for i := range x.req.Fields {
+		if !isName(x.req.Fields[i].Name, "cookie") {
+			continue
+		}
+		eachPair(x.req.Fields[i].Value, func(p pair) {
+			if !strings.HasPrefix(string(p.text), cookieName+"=") {
+				f(x.tenant.cookieKey(p.text))
+			}
+		})
+	}
+}
+
+func (t *tenant) cookieKey(pair []byte) string { return t.name + "\x00c" + string(pair) }
+func (t *tenant) nonceKey(nonce string) string { return t.name + "\x00n" + nonce }
+
+// joinInform begins a session, unless the Inform is the next round of one that
+// was challenged: by connection, by cookie, or by the nonce it answers.
+func (x *exchange) joinInform() error {
+	t := x.gateway.sessions
+	device := deviceOf(x.message)
+	key := deviceKey(x.tenant.name, device)
+	rounds := []*session{t.of(x.conn), x.byOwnCookie()}
+	if x.creds.nonce != "" {
+		rounds = append(rounds, t.withKey(x.tenant.nonceKey(x.creds.nonce)))
+	}
+	for _, s := range rounds {
+		if s != nil && s.tenant == x.tenant && t.awaits(s, key) && t.boundTo(s, x.conn.prefix, x.creds.user) {
+			return x.enter(s)
+		}
+	}
+	// The old session's connection to the ACS is closed before the Inform goes
+	// on: some ACSes answer «already in session» else.
+	for _, s := range t.rivals(x.conn, key, x.conn.prefix, x.creds.user) {
+		x.gateway.endFromOutside(s, audit.EndSuperseded, x.conn)
+	}
+	return x.begin()
+}
+
+// begin makes a new session and enters it.
+func (x *exchange) begin() error {
+	s := &session{
+		id: newSessionID(), cookie: newCookie(), tenant: x.tenant, prefix: x.conn.prefix, began: x.gateway.now(),
+		inFlight: make(chan struct{}, 1), state: cwmp.NewSession(), lease: x.tenant.upstream.Lease(),
+	}
+	s.origin = audit.Origin{
+		Tenant: x.tenant.name, Session: s.id, Identity: identityClaimed, ACS: x.tenant.upstream.Name(),
+		Redactor: x.tenant.redactor, Connection: x.conn.facts(),
+	}
+	s.inFlight <- struct{}{}
+	if !x.gateway.sessions.add(s, x.conn) {
+		return refuse(503, reasonSessions, "limits.sessions = %d are open", x.gateway.cfg.Limits.Sessions)
+	}
+	x.session = s
+	// What the CPE brings along belongs to this session too: a cookie that
+	// several sessions carry names none of them.
+	x.eachCookie(func(key string) { x.gateway.sessions.key(s, key) })
+	x.gateway.metrics.sessionsBegun.Inc()
+	return nil
+}
+
+// enter waits for the session's one place in flight.
+func (x *exchange) enter(s *session) error {
+	if !s.acquire(time.Duration(x.gateway.cfg.Timeouts.Answer)) {
+		return refuse(503, reasonBusy, "session %s still has a request in flight", s.id)
+	}
+	if !x.gateway.sessions.isOpen(s) {
+		s.release()
+		return refuse(503, reasonOrphan, "session %s ended meanwhile", s.id)
+	}
+	x.session = s
+	x.gateway.sessions.moved(s, x.conn)
+	x.gateway.stopTimer(s)
+	return nil
+}
+
+// leave gives the place in flight back and starts the session's time-out.
+func (x *exchange) leave() {
+	s := x.session
+	if s.outside.Load() != nil {
+		x.gateway.finish(s, *s.outside.Load())
+	} else {
+		x.gateway.startTimer(s)
+	}
+	s.release()
+}
+
+// afterTheEnd answers what comes behind the end of a session: an extra empty
+// POST is ordinary, a message has come too late.
+func (x *exchange) afterTheEnd() (done bool, err error) {
+	if x.message != nil {
+		return false, x.orphan()
+	}
+	x.gateway.metrics.extraEmpty.Inc()
+	x.answered = true
+	if err := x.conn.h1.WriteResponse(204, nil, nil, nil, x.keepAlive); err != nil {
+		x.keepAlive = false
+	}
+	return true, nil
+}
+
+// orphan records a message of no session and has the CPE start again.
+func (x *exchange) orphan() error {
+	turn := cwmp.Turn{From: cwmp.PartyCPE, Message: x.message, Orphan: true}
+	origin := &audit.Origin{Tenant: x.tenant.name, Identity: identityClaimed, Redactor: x.tenant.redactor, Connection: x.conn.facts()}
+	if _, err := x.gateway.recorder.Message(origin, turn, audit.Orphan); err != nil {
+		return refuse(503, reasonJournal, "%v", err)
+	}
+	return refuse(503, reasonOrphan, "%s of no session", x.message.Name)
+}
+
+// learn takes note of the keys that the ACS's answer gives the session.
+func (x *exchange) learn() {
+	t, s := x.gateway.sessions, x.session
+	for i := range x.resp.Fields {
+		if isName(x.resp.Fields[i].Name, "set-cookie") {
+			t.key(s, x.tenant.cookieKey(setCookiePair(x.resp.Fields[i].Value)))
+		}
+	}
+	if x.resp.Status == 401 {
+		challengeNonces(x.resp.Fields, func(nonce string) { t.key(s, x.tenant.nonceKey(nonce)) })
+	}
+	t.challenge(s, x.resp.Status == 401 && !s.state.Accepted())
+	if x.resp.Status/100 == 2 && s.origin.Identity == identityClaimed && x.tenant.identity.names(x.creds.user, s.origin.Device) {
+		t.verified(s, x.creds.user)
+		s.origin.Identity = identityHTTP
+	}
+}
+
+// ownSetCookie is the field that gives the CPE the gateway's cookie.
+func (s *session) ownSetCookie() h1.Field {
+	return h1.Field{Name: []byte("Set-Cookie"), Value: []byte(cookieName + "=" + s.cookie + "; Path=/")}
+}
+
+// newSessionID returns 80 random bits in lower-case base32: 16 characters.
+func newSessionID() string {
+	var b [10]byte
+	rand.Read(b[:])
+	return strings.ToLower(base32.StdEncoding.EncodeToString(b[:]))
+}

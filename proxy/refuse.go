@@ -1,0 +1,192 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/cwmpgate/cwmpgate/audit"
+	"github.com/cwmpgate/cwmpgate/cwmp"
+	"github.com/cwmpgate/cwmpgate/proxy/h1"
+)
+
+// Reasons of the gateway's own refusals; those of package h1 and cwmp keep
+// their names. docs/http.md lists all.
+const (
+	reasonNoTenant         = "no-tenant"
+	reasonMethod           = "method-not-allowed"
+	reasonEncoding         = "unknown-content-encoding"
+	reasonInflate          = "broken-compression"
+	reasonInflatedTooLarge = "inflated-too-large"
+	reasonBodyTooLarge     = "body-too-large"
+	reasonMemory           = "memory-budget"
+	reasonSessions         = "too-many-sessions"
+	reasonBusy             = "session-busy"
+	reasonOrphan           = "no-session"
+	reasonSequence         = "message-out-of-sequence"
+	reasonSessionDisagree  = "session-keys-disagree"
+	reasonIdentity         = "identity-mismatch"
+	reasonRedirect         = "redirect-elsewhere"
+	reasonSuperseded       = "session-superseded"
+	reasonACSDown          = "acs-unreachable"
+	reasonACSClosed        = "acs-closed"
+	reasonACSSlow          = "acs-slow"
+	reasonJournal          = "journal-not-writable"
+	reasonDraining         = "draining"
+	reasonInternal         = "internal"
+)
+
+// refusal is an answer that the gateway gives in place of the ACS. What the
+// peer reads is its status and a fixed text; what the operator reads is the
+// rest.
+type refusal struct {
+	status   int
+	reason   string
+	from     string // who sent what is refused: "cpe" or "acs"
+	detail   string // for the log and the record, never for the peer
+	offset   int    // in the body, -1 where it is not about a place
+	path     string // in the XML
+	device   cwmp.DeviceID
+	security bool // recorded as security, with what was claimed and verified
+	claimed  string
+	verified string
+	quiet    bool // the peer is gone or has not begun: nothing is answered
+}
+
+func (r *refusal) Error() string {
+	if r.detail == "" {
+		return r.reason
+	}
+	return r.reason + ": " + r.detail
+}
+
+func refuse(status int, reason, format string, args ...any) *refusal {
+	return &refusal{status: status, reason: reason, from: "cpe", offset: -1, detail: fmt.Sprintf(format, args...)}
+}
+
+func refuseACS(status int, reason, format string, args ...any) *refusal {
+	r := refuse(status, reason, format, args...)
+	r.from = "acs"
+	return r
+}
+
+// asRefusal makes a refusal of any error of a step.
+func asRefusal(err error, from string) *refusal {
+	var r *refusal
+	if errors.As(err, &r) {
+		return r
+	}
+	var he *h1.Error
+	if errors.As(err, &he) {
+		return &refusal{status: he.Status, reason: string(he.Reason), from: from, detail: he.Detail, offset: -1}
+	}
+	var se *cwmp.SyntaxError
+	if errors.As(err, &se) {
+		status := 400
+		if from == "acs" {
+			status = 502
+		}
+		return &refusal{status: status, reason: string(se.Reason), from: from, detail: se.Error(), offset: se.Offset, path: se.Path, device: se.Device}
+	}
+	return &refusal{status: 500, reason: reasonInternal, from: from, detail: err.Error(), offset: -1}
+}
+
+// refuse is the only place that answers in the ACS's stead: it writes, counts
+// and records.
+func (x *exchange) refuse(err error) {
+	r := asRefusal(err, "cpe")
+	x.conn.gateway.countRefusal(x.conn, x, r)
+	if r.quiet {
+		x.keepAlive = false
+		return
+	}
+	// What is left unread of a refused request must not be read as the next one.
+	if !x.bodyRead || r.status == 400 && r.from == "cpe" {
+		x.keepAlive = false
+	}
+	x.answered = true
+	if werr := x.conn.writeRefusal(r, x.keepAlive); werr != nil {
+		x.keepAlive = false
+	}
+}
+
+// writeRefusal answers with a refusal's fixed text.
+func (c *conn) writeRefusal(r *refusal, keepAlive bool) error {
+	fields := []h1.Field{{Name: []byte("Content-Type"), Value: []byte("text/plain; charset=utf-8")}}
+	switch r.status {
+	case 503:
+		fields = append(fields, h1.Field{Name: []byte("Retry-After"), Value: c.gateway.retryAfter()})
+	case 405:
+		fields = append(fields, h1.Field{Name: []byte("Allow"), Value: []byte("POST, GET, HEAD, PUT")})
+	}
+	return c.h1.WriteResponse(r.status, nil, fields, []byte(peerText(r.status)), keepAlive)
+}
+
+// retryAfter spreads those who were turned away over one more of the least wait.
+func (g *Gateway) retryAfter() []byte {
+	least := max(1, int(time.Duration(g.cfg.Timeouts.RetryAfter)/time.Second))
+	return strconv.AppendInt(nil, int64(least+rand.IntN(least+1)), 10)
+}
+
+// peerText is what a refused peer reads: nothing that tells it about the inside.
+func peerText(status int) string {
+	switch status {
+	case 400:
+		return "bad request\n"
+	case 403:
+		return "forbidden\n"
+	case 404:
+		return "not found\n"
+	case 405:
+		return "method not allowed\n"
+	case 408:
+		return "request time-out\n"
+	case 413:
+		return "body too large\n"
+	case 414:
+		return "request target too long\n"
+	case 415:
+		return "content coding not supported\n"
+	case 417:
+		return "expectation not supported\n"
+	case 431:
+		return "head too large\n"
+	case 502:
+		return "bad answer from the ACS\n"
+	case 503:
+		return "try again later\n"
+	}
+	return "request refused\n"
+}
+
+// countRefusal counts, logs and records a refusal. x is nil for what was
+// refused before a request was read.
+func (g *Gateway) countRefusal(c *conn, x *exchange, r *refusal) {
+	g.metrics.refusal(r.from, r.reason).Inc()
+	origin := &audit.Origin{}
+	if x != nil {
+		origin = x.originForRefusal()
+	}
+	ev := g.log.Info().Str("reason", r.reason).Str("from", r.from).Int("status", r.status).Str("peer", c.peer).Str("listener", c.listener.name)
+	if origin.Session != "" {
+		ev = ev.Str("session", origin.Session)
+	}
+	if r.path != "" {
+		ev = ev.Str("path", r.path)
+	}
+	ev.Str("detail", r.detail).Msg("refused")
+	if r.security {
+		g.recorder.Security(origin, audit.Security{
+			Reason: r.reason, Claimed: r.claimed, Verified: r.verified,
+			Peer: c.peer, Source: c.prefix.String(), Listener: c.listener.name,
+		})
+		return
+	}
+	g.recorder.Refusal(origin, audit.Refusal{
+		From: r.from, Reason: r.reason, Offset: int64(r.offset), Path: r.path, Size: x.refusedSize(r),
+		Peer: c.peer, Source: c.prefix.String(), Listener: c.listener.name, Status: r.status,
+		Device: audit.Device{Manufacturer: r.device.Manufacturer, OUI: r.device.OUI, Class: r.device.ProductClass, Serial: r.device.SerialNumber},
+	})
+}

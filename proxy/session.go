@@ -1,0 +1,84 @@
+package proxy
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cwmpgate/cwmpgate/audit"
+	"github.com/cwmpgate/cwmpgate/cwmp"
+	"github.com/cwmpgate/cwmpgate/proxy/upstream"
+)
+
+// session is one living CWMP session: the protocol's state, the facts that
+// every record of it bears, and its exclusive way to the ACS.
+type session struct {
+	id     string
+	cookie string
+	tenant *tenant
+	prefix netip.Prefix // of the first request's source
+	began  time.Time
+
+	// inFlight holds one token: who has it has the session's one request in
+	// flight, and may touch what follows.
+	inFlight    chan struct{}
+	state       *cwmp.Session
+	origin      audit.Origin
+	lease       *upstream.Lease
+	cookieSent  bool
+	undelivered []uint64
+	timeout     time.Duration // as the SessionTimeout header says, 0 where it does not
+	stats       sessionStats
+
+	// The table's lock guards these.
+	conn   *conn    // where its last request came from
+	keys   []string // cookies and nonces it is found by
+	device string   // key of the device, "" until an Inform was read
+	user   string   // HTTP user that the ACS accepted and that names the device
+	// The ACS's last answer was 401, before it accepted an Inform.
+	challenged bool
+	ended      bool
+	timer      *time.Timer
+	wait       time.Duration // what the timer was last started with
+
+	outside  atomic.Pointer[string] // how it was ended by other than its own request
+	finished sync.Once
+}
+
+type sessionStats struct {
+	messages, empty   int
+	bytesIn, bytesOut int64
+	node              string
+}
+
+// acquire takes the session's one place in flight, or gives up after d.
+func (s *session) acquire(d time.Duration) bool {
+	select {
+	case s.inFlight <- struct{}{}:
+		return true
+	default:
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case s.inFlight <- struct{}{}:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+func (s *session) release() { <-s.inFlight }
+
+// What the identity of a device in a record rests on (docs/record.md).
+const (
+	identityClaimed = "claimed" // on nothing but its DeviceId
+	identityHTTP    = "http"    // on credentials that the ACS accepted
+)
+
+// deviceKey is the identity of a device as three fields, never one string that
+// a hyphen could make ambiguous.
+func deviceKey(tenant string, d audit.Device) string {
+	return tenant + "\x00" + d.OUI + "\x00" + d.Class + "\x00" + d.Serial
+}

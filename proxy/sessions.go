@@ -1,0 +1,287 @@
+package proxy
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+)
+
+// sessions finds living sessions by the gateway's cookie, by the ACS's cookies,
+// by the nonce of a challenge, by device and by connection; and those that have
+// just ended, for some seconds.
+type sessions struct {
+	mu       sync.Mutex
+	byCookie map[string]*session
+	byKey    map[string][]*session // tenant and ACS cookie, or tenant and nonce
+	byDevice map[string][]*session
+	open     int
+	max      int
+	linger   time.Duration
+}
+
+func newSessions(max int, linger time.Duration) *sessions {
+	return &sessions{
+		byCookie: make(map[string]*session), byKey: make(map[string][]*session), byDevice: make(map[string][]*session),
+		max: max, linger: linger,
+	}
+}
+
+// maxKeys bounds the cookies and nonces that one session is found by.
+const maxKeys = 32
+
+// add puts a new session in, unless there are too many.
+func (t *sessions) add(s *session, c *conn) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.open >= t.max {
+		return false
+	}
+	t.open++
+	t.byCookie[s.cookie] = s
+	s.conn, c.session = c, s
+	return true
+}
+
+// moved takes note that s's request came over c.
+func (t *sessions) moved(s *session, c *conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s.conn != c {
+		if s.conn != nil && s.conn.session == s {
+			s.conn.session = nil
+		}
+		s.conn, c.session = c, s
+	}
+}
+
+func (t *sessions) of(c *conn) *session {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return c.session
+}
+
+func (t *sessions) withCookie(cookie string) *session {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.byCookie[cookie]
+}
+
+// key makes s found by a cookie of the ACS or by a nonce.
+func (t *sessions) key(s *session, key string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s.ended || len(s.keys) >= maxKeys || slices.Contains(s.keys, key) {
+		return
+	}
+	s.keys = append(s.keys, key)
+	t.byKey[key] = append(t.byKey[key], s)
+}
+
+// withKey returns the one open session that has the key, and nil where several
+// have: a cookie such as a load balancer's says nothing then.
+func (t *sessions) withKey(key string) *session {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l := t.byKey[key]; len(l) == 1 {
+		return l[0]
+	}
+	return nil
+}
+
+// named takes note of the device that s is of.
+func (t *sessions) named(s *session, device string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s.ended || s.device == device {
+		return
+	}
+	t.dropDevice(s)
+	s.device = device
+	t.byDevice[device] = append(t.byDevice[device], s)
+}
+
+// rivals returns the open sessions that an Inform of device, from source and
+// with this user, supersedes: that of its connection and those of the same
+// device where identity or source agree. A DeviceId alone is a claim, and must
+// not end another's session.
+func (t *sessions) rivals(c *conn, device string, source netip.Prefix, user string) []*session {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []*session
+	if s := c.session; s != nil && !s.ended {
+		out = append(out, s)
+	}
+	for _, s := range t.byDevice[device] {
+		if !slices.Contains(out, s) && (s.prefix == source || s.user != "" && s.user == user) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// start runs over after d, unless s ends or is stopped before.
+func (t *sessions) start(s *session, d time.Duration, over func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s.ended {
+		return
+	}
+	s.wait = d
+	if s.timer == nil {
+		s.timer = time.AfterFunc(d, over)
+		return
+	}
+	s.timer.Reset(d)
+}
+
+// idle is how long c may be silent: as long as its session may, if it has one.
+func (t *sessions) idle(c *conn, least time.Duration) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := c.session; s != nil && !s.ended {
+		return max(least, s.wait+time.Second)
+	}
+	return least
+}
+
+// stop keeps s from timing out while a request of it is served.
+func (t *sessions) stop(s *session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s.timer != nil && !s.ended {
+		s.timer.Stop()
+	}
+}
+
+// end marks s as ended and forgets all but its cookie and connection, which are
+// known for a while longer. It is false for all but the first caller.
+func (t *sessions) end(s *session) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s.ended {
+		return false
+	}
+	s.ended = true
+	t.open--
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	for _, k := range s.keys {
+		t.byKey[k] = without(t.byKey[k], s)
+		if len(t.byKey[k]) == 0 {
+			delete(t.byKey, k)
+		}
+	}
+	t.dropDevice(s)
+	s.timer = time.AfterFunc(t.linger, func() { t.forget(s) })
+	return true
+}
+
+func (t *sessions) dropDevice(s *session) {
+	if s.device == "" {
+		return
+	}
+	if l := without(t.byDevice[s.device], s); len(l) > 0 {
+		t.byDevice[s.device] = l
+	} else {
+		delete(t.byDevice, s.device)
+	}
+}
+
+func (t *sessions) forget(s *session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.byCookie, s.cookie)
+	if s.conn != nil && s.conn.session == s {
+		s.conn.session = nil
+	}
+	s.conn = nil
+}
+
+// closed takes note that c is gone: its session lives on without it.
+func (t *sessions) closed(c *conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := c.session; s != nil && s.conn == c {
+		s.conn = nil
+	}
+	c.session = nil
+}
+
+// boundTo tells whether a request from source with these credentials may be of
+// session s: its user decides where the ACS has accepted one, else its source.
+func (t *sessions) boundTo(s *session, source netip.Prefix, user string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s.user != "" && user != "" {
+		return user == s.user
+	}
+	return s.prefix == source
+}
+
+// verified takes note of the HTTP user that the ACS accepted.
+func (t *sessions) verified(s *session, user string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.user = user
+}
+
+// challenge takes note of whether the ACS's last answer was a challenge that
+// the session still has to meet.
+func (t *sessions) challenge(s *session, is bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.challenged = is
+}
+
+// awaits tells whether s is open, was challenged, and is not of another device.
+func (t *sessions) awaits(s *session, device string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !s.ended && s.challenged && (s.device == "" || s.device == device)
+}
+
+// abort makes a request in flight of s fail soon: the ACS's connection is
+// closed, and the CPE's too where it is not the one a new request came on.
+func (t *sessions) abort(s *session, except *conn) {
+	s.lease.Close()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c := s.conn; c != nil && c != except && len(s.inFlight) > 0 {
+		c.net.Close()
+	}
+}
+
+// isOpen tells whether s has not ended.
+func (t *sessions) isOpen(s *session) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !s.ended
+}
+
+// all returns the open sessions.
+func (t *sessions) all() []*session {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]*session, 0, t.open)
+	for _, s := range t.byCookie {
+		if !s.ended {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func (t *sessions) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.open
+}
+
+func without(l []*session, s *session) []*session {
+	if i := slices.Index(l, s); i >= 0 {
+		return slices.Delete(l, i, i+1)
+	}
+	return l
+}

@@ -1,0 +1,148 @@
+package proxy
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+
+	"github.com/cwmpgate/cwmpgate/audit"
+	"github.com/cwmpgate/cwmpgate/proxy/upstream"
+)
+
+// tenant is a Tenant made ready at load: what can be computed there is not
+// computed per request.
+type tenant struct {
+	name      string
+	match     Match
+	hosts     map[string]bool
+	upstream  *upstream.Node
+	redactor  *audit.Redactor
+	identity  *identityTemplate
+	filePaths []string
+	redirects map[string]bool
+	learned   learnedPaths
+	metrics   *tenantMetrics
+}
+
+// matches tells whether a request is this tenant's.
+func (t *tenant) matches(listener, host, path string) bool {
+	if t.match.Listener != "" && t.match.Listener != listener {
+		return false
+	}
+	if len(t.hosts) > 0 && !t.hosts[host] {
+		return false
+	}
+	return t.match.Path == "" || covers(t.match.Path, path)
+}
+
+// covers tells whether path is pattern, or below it where pattern ends in a
+// slash.
+func covers(pattern, path string) bool {
+	return path == pattern || strings.HasSuffix(pattern, "/") && strings.HasPrefix(path, pattern)
+}
+
+// isFile tells whether a POST to path carries a file rather than a message.
+func (t *tenant) isFile(path string) bool {
+	for _, p := range t.filePaths {
+		if covers(p, path) {
+			return true
+		}
+	}
+	return t.learned.has(path)
+}
+
+// learnUpload takes note that the ACS has asked a CPE to upload to rawURL, so
+// that a POST there is not taken for a message. cwmpPath, where the session's
+// messages go, is never learned: else an ACS could switch its own record off.
+func (t *tenant) learnUpload(rawURL string, host, cwmpPath string) {
+	u, err := url.Parse(strings.TrimSpace(rawURL))
+	if err != nil || !strings.EqualFold(u.Host, host) && !t.upstream.IsAuthority(u.Host) {
+		return
+	}
+	if p := u.EscapedPath(); p != "" && p != "/" && p != cwmpPath {
+		t.learned.add(p)
+	}
+}
+
+// learnedPaths is a bounded set of upload paths; the oldest gives way.
+type learnedPaths struct {
+	mu    sync.RWMutex
+	paths map[string]bool
+	order []string
+}
+
+const maxLearnedPaths = 4096
+
+func (l *learnedPaths) has(path string) bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.paths[path]
+}
+
+func (l *learnedPaths) add(path string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.paths[path] {
+		return
+	}
+	if l.paths == nil {
+		l.paths = make(map[string]bool)
+	}
+	if len(l.order) == maxLearnedPaths {
+		delete(l.paths, l.order[0])
+		l.order = l.order[1:]
+	}
+	l.paths[path] = true
+	l.order = append(l.order, path)
+}
+
+// identityTemplate says which user name names which device.
+type identityTemplate struct{ text string }
+
+func newIdentityTemplate(text string) (*identityTemplate, error) {
+	rest := text
+	for _, v := range []string{"{oui}", "{productclass}", "{serial}"} {
+		rest = strings.ReplaceAll(rest, v, "")
+	}
+	if strings.ContainsAny(rest, "{}") || !strings.Contains(text, "{serial}") {
+		return nil, fmt.Errorf("identity %q: a template holds {serial} and may hold {oui} and {productclass}", text)
+	}
+	return &identityTemplate{text}, nil
+}
+
+// names tells whether user is d's name. TR-069 section 3.4.4 percent-encodes
+// what is not unreserved in the parts of a user name; CPEs exist that do not.
+func (t *identityTemplate) names(user string, d audit.Device) bool {
+	if user == "" || d.Serial == "" {
+		return false
+	}
+	fill := func(escape func(string) string) string {
+		return strings.NewReplacer("{oui}", escape(strings.ToUpper(d.OUI)), "{productclass}", escape(d.Class), "{serial}", escape(d.Serial)).Replace(t.text)
+	}
+	asSent := func(s string) string { return s }
+	user = upperOUI(user, d.OUI)
+	return user == fill(percentEncode) || user == fill(asSent)
+}
+
+// upperOUI folds the case of an OUI at the beginning of a user name: it is a
+// hexadecimal number and CPEs write it either way.
+func upperOUI(user, oui string) string {
+	if len(oui) > 0 && len(user) >= len(oui) && strings.EqualFold(user[:len(oui)], oui) {
+		return strings.ToUpper(user[:len(oui)]) + user[len(oui):]
+	}
+	return user
+}
+
+func percentEncode(s string) string {
+	const unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+	var b strings.Builder
+	for i := range len(s) {
+		if strings.IndexByte(unreserved, s[i]) >= 0 {
+			b.WriteByte(s[i])
+		} else {
+			fmt.Fprintf(&b, "%%%02X", s[i])
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,102 @@
+// Package upstream is the way to an ACS: its address, its TLS, and connections
+// that are leased to one CWMP session at a time. ACSes tell sessions apart by
+// connection, so one is never shared, and by default not used again.
+package upstream
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/cwmpgate/cwmpgate/configs"
+)
+
+// Config is one ACS.
+type Config struct {
+	Name       string           `yaml:"name" doc:"Name of the ACS in records and metrics; its host and port where absent."`
+	URL        configs.URL      `yaml:"url" required:"true" doc:"Where the ACS is: scheme http or https, host and port. The path and query of a request stay as the CPE sent them, since Digest covers them."`
+	TLS        TLS              `yaml:"tls" doc:"TLS towards an https ACS."`
+	Reuse      string           `yaml:"reuse" enum:"never|clean" doc:"When a connection to the ACS is used by a later session: never, or clean (after a session that ended as it should). Only for ACSes that bind nothing to a connection."`
+	Forwarding string           `yaml:"forwarding" enum:"x-forwarded|forwarded|none" doc:"How the ACS is told the CPE's address: x-forwarded (X-Forwarded-For, -Proto, -Host), forwarded (RFC 7239) or none."`
+	MaxIdle    int              `yaml:"max_idle" doc:"Connections kept for later sessions where reuse is clean."`
+	IdleTime   configs.Duration `yaml:"idle_time" doc:"How long one is kept; less than the ACS keeps it."`
+}
+
+// TLS is how an https ACS is verified, and how the gateway names itself to it.
+type TLS struct {
+	CA          configs.Path `yaml:"ca" doc:"File of the certificates that the ACS's is verified against; the system's where absent."`
+	ServerName  string       `yaml:"server_name" doc:"Name to verify, where it is not the URL's host."`
+	Certificate configs.Path `yaml:"certificate" doc:"File of the gateway's client certificate."`
+	Key         configs.Path `yaml:"key" doc:"File of its key."`
+}
+
+// SetDefaults gives an ACS its defaults before its section is read.
+func (c *Config) SetDefaults() {
+	c.Reuse, c.Forwarding, c.MaxIdle, c.IdleTime = "never", "x-forwarded", 64, configs.Duration(4*time.Second)
+}
+
+// Validate reports what no single key's type can tell.
+func (c *Config) Validate(at configs.At) {
+	u, err := url.Parse(c.URL.String())
+	if err != nil {
+		return // the type has said so
+	}
+	if u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" {
+		at.Errorf("url", "the ACS's URL has a path or query, which would never be used: CPEs' own are passed on; give only scheme, host and port")
+	}
+	if u.User != nil {
+		at.Errorf("url", "the ACS's URL has a user name; CPEs' own credentials are passed on")
+	}
+	if (c.TLS != TLS{}) && u.Scheme != "https" {
+		at.Errorf("tls", "the ACS's URL is not https")
+	}
+	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
+		at.Errorf("tls", "certificate and key go together")
+	}
+}
+
+func (c *Config) tlsConfig(host string) (*tls.Config, error) {
+	cfg := &tls.Config{ServerName: host, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(256)}
+	if c.TLS.ServerName != "" {
+		cfg.ServerName = c.TLS.ServerName
+	}
+	if c.TLS.CA != "" {
+		pem, err := os.ReadFile(string(c.TLS.CA))
+		if err != nil {
+			return nil, fmt.Errorf("read tls.ca: %w", err)
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("tls.ca %s holds no certificate", c.TLS.CA)
+		}
+	}
+	if c.TLS.Certificate != "" {
+		cert, err := tls.LoadX509KeyPair(string(c.TLS.Certificate), string(c.TLS.Key))
+		if err != nil {
+			return nil, fmt.Errorf("load tls.certificate: %w", err)
+		}
+		cfg.Certificates = []tls.Certificate{cert}
+	}
+	return cfg, nil
+}
+
+// address returns the host and port to dial.
+func address(u *url.URL) (hostport, host string, err error) {
+	host = u.Hostname()
+	port := u.Port()
+	switch {
+	case host == "":
+		return "", "", errors.New("url has no host")
+	case port == "" && u.Scheme == "https":
+		port = "443"
+	case port == "":
+		port = "80"
+	}
+	return net.JoinHostPort(host, port), strings.ToLower(host), nil
+}

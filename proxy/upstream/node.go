@@ -1,0 +1,156 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cwmpgate/cwmpgate/proxy/h1"
+)
+
+// ErrUnreachable is wrapped by what Lease.RoundTrip returns when no connection
+// to the ACS could be made: nothing was sent.
+var ErrUnreachable = errors.New("ACS unreachable")
+
+// Options is what a Node takes from the gateway rather than from its own
+// section.
+type Options struct {
+	Limits  h1.Limits
+	Connect time.Duration // for a connection, its TLS handshake included
+	Answer  time.Duration // from the end of the request to the end of the answer's head
+}
+
+// Node is one ACS.
+type Node struct {
+	name       string
+	scheme     string
+	address    string // to dial
+	authority  string // as the URL has it
+	forwarding string
+	tls        *tls.Config
+	opt        Options
+	dialer     net.Dialer
+
+	reuse    bool
+	maxIdle  int
+	idleTime time.Duration
+	mu       sync.Mutex
+	idle     []idleConn // the newest last
+	closed   bool
+}
+
+type idleConn struct {
+	conn  *h1.ClientConn
+	since time.Time
+}
+
+// New checks cfg and reads its files. It connects to nothing.
+func New(cfg Config, opt Options) (*Node, error) {
+	u, err := url.Parse(cfg.URL.String())
+	if err != nil {
+		return nil, fmt.Errorf("parse url: %w", err)
+	}
+	n := &Node{
+		name: cfg.Name, scheme: u.Scheme, authority: u.Host, forwarding: cfg.Forwarding, opt: opt,
+		reuse: cfg.Reuse == "clean", maxIdle: cfg.MaxIdle, idleTime: time.Duration(cfg.IdleTime),
+		// Keep-alive probes find an ACS that vanished between two requests.
+		dialer: net.Dialer{KeepAlive: 30 * time.Second},
+	}
+	var host string
+	if n.address, host, err = address(u); err != nil {
+		return nil, err
+	}
+	if n.name == "" {
+		n.name = n.authority
+	}
+	if u.Scheme == "https" {
+		if n.tls, err = cfg.tlsConfig(host); err != nil {
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+// Name is what records and metrics call the ACS.
+func (n *Node) Name() string { return n.name }
+
+// Authority is the ACS's host and port as configured.
+func (n *Node) Authority() string { return n.authority }
+
+// Forwarding is how the ACS is told the CPE's address.
+func (n *Node) Forwarding() string { return n.forwarding }
+
+// IsAuthority tells whether a URL's host and port are the ACS's, with the
+// scheme's default port left out or not.
+func (n *Node) IsAuthority(hostport string) bool {
+	return strings.EqualFold(hostport, n.authority) || strings.EqualFold(hostport, n.address)
+}
+
+// Close closes the connections kept for later sessions; leased ones are their
+// holders'.
+func (n *Node) Close() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.closed = true
+	for _, c := range n.idle {
+		c.conn.Close()
+	}
+	n.idle = nil
+}
+
+// take returns a kept connection that is still usable, or nil.
+func (n *Node) take() *h1.ClientConn {
+	for {
+		n.mu.Lock()
+		if len(n.idle) == 0 {
+			n.mu.Unlock()
+			return nil
+		}
+		last := n.idle[len(n.idle)-1]
+		n.idle = n.idle[:len(n.idle)-1]
+		n.mu.Unlock()
+		if time.Since(last.since) < n.idleTime && last.conn.Peek() == nil {
+			return last.conn
+		}
+		last.conn.Close()
+	}
+}
+
+func (n *Node) keep(c *h1.ClientConn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed || len(n.idle) >= n.maxIdle {
+		c.Close()
+		return
+	}
+	// The oldest are dropped here, so that no goroutine is needed for it.
+	for len(n.idle) > 0 && time.Since(n.idle[0].since) >= n.idleTime {
+		n.idle[0].conn.Close()
+		n.idle = n.idle[1:]
+	}
+	n.idle = append(n.idle, idleConn{c, time.Now()})
+}
+
+func (n *Node) dial(ctx context.Context) (*h1.ClientConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, n.opt.Connect)
+	defer cancel()
+	c, err := n.dialer.DialContext(ctx, "tcp", n.address)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	if n.tls != nil {
+		tc := tls.Client(c, n.tls)
+		if err := tc.HandshakeContext(ctx); err != nil {
+			c.Close()
+			return nil, fmt.Errorf("%w: TLS handshake with %s: %w", ErrUnreachable, n.address, err)
+		}
+		c = tc
+	}
+	return h1.NewClient(c, h1.ClientConfig{Limits: n.opt.Limits}), nil
+}
