@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -264,29 +265,35 @@ func parseCursor(text []byte) (committed uint64, open Cut, err error) {
 	if err != nil {
 		return 0, Cut{}, err
 	}
-	if len(lines) < 1 || len(lines) > 2 || lines[0][0] != "committed" || len(lines[0]) != 2 {
-		return 0, Cut{}, errors.New("does not say what is committed")
+	for i, w := range lines {
+		switch {
+		case i == 0 && w[0] == "committed" && len(w) == 2:
+			committed, err = strconv.ParseUint(w[1], 10, 64)
+		case i == 1 && w[0] == "cut" && len(w) == 4:
+			open, err = parseCut(w[1:])
+		}
+		if err != nil {
+			return 0, Cut{}, err
+		}
 	}
-	if committed, err = strconv.ParseUint(lines[0][1], 10, 64); err != nil {
-		return 0, Cut{}, err
+	if open.First > 0 && (open.First != committed+1 || open.Last < open.First) {
+		return 0, Cut{}, errors.New("has a cut that does not follow what is committed")
 	}
-	if len(lines) == 1 {
-		return committed, Cut{}, nil
+	// Stricter than any grammar, and it covers what was passed over above.
+	if !bytes.Equal(formatCursor(committed, open), text) {
+		return 0, Cut{}, errors.New("is not written as version 1 has it")
 	}
-	w := lines[1]
-	if len(w) != 4 || w[0] != "cut" {
-		return 0, Cut{}, errors.New("has a line that is not a cut")
+	return committed, open, nil
+}
+
+func parseCut(w []string) (cut Cut, err error) {
+	if _, err := parseLogID(w[0]); err != nil {
+		return Cut{}, err
 	}
-	if _, err := parseLogID(w[1]); err != nil {
-		return 0, Cut{}, err
+	cut.Log = w[0]
+	if cut.First, err = strconv.ParseUint(w[1], 10, 64); err != nil {
+		return Cut{}, err
 	}
-	open.Log = w[1]
-	open.First, err = strconv.ParseUint(w[2], 10, 64)
-	if err == nil {
-		open.Last, err = strconv.ParseUint(w[3], 10, 64)
-	}
-	if err == nil && (open.First != committed+1 || open.Last < open.First) {
-		err = errors.New("has a cut that does not follow what is committed")
-	}
-	return committed, open, err
+	cut.Last, err = strconv.ParseUint(w[2], 10, 64)
+	return cut, err
 }

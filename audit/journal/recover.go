@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -302,8 +303,8 @@ func parseLog(text []byte) (logs []logSpan, place string, err error) {
 		}
 		logs = append(logs, span)
 	}
-	if !own {
-		return nil, "", errors.New("names no log")
+	if !own || !bytes.Equal(formatLog(logs, place), text) {
+		return nil, "", errors.New("is not written as version 1 has it")
 	}
 	return logs, place, nil
 }
