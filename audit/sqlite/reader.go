@@ -1,0 +1,252 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cwmpgate/cwmpgate/audit"
+)
+
+// Query gives the rows of a view. Texts that a row does not have are empty,
+// but old and new, which are nil as numbers and times are.
+func (s *Store) Query(ctx context.Context, f audit.Filter) iter.Seq2[audit.Row, error] {
+	return func(yield func(audit.Row, error) bool) {
+		if err := s.query(ctx, f, yield); err != nil {
+			yield(audit.Row{}, s.describe("read", err))
+		}
+	}
+}
+
+func (s *Store) query(ctx context.Context, f audit.Filter, yield func(audit.Row, error) bool) error {
+	if s.read == nil {
+		return errNotOpen
+	}
+	columns := f.View.Columns()
+	if columns == nil {
+		return fmt.Errorf("view %q is not one of %v", f.View, audit.Views())
+	}
+	text, args, err := s.statement(ctx, f)
+	if err != nil {
+		return err
+	}
+	rows, err := s.read.QueryContext(ctx, text, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	into := make([]any, len(columns))
+	for rows.Next() {
+		values := make([]any, len(columns))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			return err
+		}
+		for i, name := range columns {
+			values[i] = convert(name, values[i])
+		}
+		if !yield(audit.Row{Columns: columns, Values: values}, nil) {
+			return nil
+		}
+	}
+	return rows.Err()
+}
+
+// statement makes the SQL of a filter. Devices and names are looked up first,
+// in their own small tables, so that the large ones are asked by number.
+func (s *Store) statement(ctx context.Context, f audit.Filter) (string, []any, error) {
+	var q query
+	if f.Log != "" {
+		q.where("log_id = (SELECT id FROM logs WHERE log = ?)", f.Log)
+	} else if f.After > 0 {
+		q.where("log_id IN (SELECT id FROM logs)") // else the place has no index
+	}
+	if f.After > 0 {
+		q.where("seq > ?", int64(f.After))
+	}
+	if f.Tenant != "" {
+		q.where("tenant = ?", f.Tenant)
+	}
+	if f.Session != "" {
+		q.where("session = ?", f.Session)
+	}
+	if !f.Since.IsZero() {
+		q.where("at >= ?", f.Since.UnixMicro())
+	}
+	if !f.Until.IsZero() {
+		q.where("at < ?", f.Until.UnixMicro())
+	}
+	if f.Kind != "" && f.View == audit.ViewRecords {
+		q.where("kind = ?", f.Kind)
+	}
+	if f.RPC != "" && f.View != audit.ViewRecords && f.View != audit.ViewSessions {
+		q.where(`? IN (rpc, "to")`, f.RPC)
+	}
+	if f.Outcome != "" && f.View != audit.ViewRecords {
+		q.where("outcome = ?", f.Outcome)
+	}
+	if f.Device != "" {
+		exact, same, err := devices(ctx, s.read, f.Device)
+		if err != nil {
+			return "", nil, err
+		}
+		if f.View == audit.ViewRecords || f.View == audit.ViewRPCs {
+			same = exact
+		}
+		q.oneOf("device_id", same)
+	}
+	if f.Parameter != "" && f.View == audit.ViewChanges {
+		ids, err := names(ctx, s.read, f.Parameter)
+		if err != nil {
+			return "", nil, err
+		}
+		q.oneOf("name_id", ids)
+	}
+	return q.text(f), q.args, nil
+}
+
+// query is a WHERE that grows.
+type query struct {
+	conditions []string
+	args       []any
+}
+
+func (q *query) where(condition string, args ...any) {
+	q.conditions = append(q.conditions, condition)
+	q.args = append(q.args, args...)
+}
+
+// inline is how many numbers stand in the statement itself.
+const inline = 100
+
+func (q *query) oneOf(column string, ids []int64) {
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = strconv.FormatInt(id, 10)
+	}
+	list := strings.Join(texts, ", ")
+	if len(ids) > inline {
+		q.where(column+" IN (SELECT value FROM json_each(?))", "["+list+"]")
+		return
+	}
+	q.where(column + " IN (" + list + ")")
+}
+
+func (q *query) text(f audit.Filter) string {
+	columns := `"` + strings.Join(f.View.Columns(), `", "`) + `"`
+	where := ""
+	if len(q.conditions) > 0 {
+		where = " WHERE " + strings.Join(q.conditions, " AND ")
+	}
+	from := "view_" + string(f.View) + where
+	switch {
+	case f.After > 0: // within a log the time never goes back
+		from += " ORDER BY log_id, seq, item"
+	case f.Limit > 0:
+		return "SELECT " + columns + " FROM (SELECT * FROM " + from +
+			" ORDER BY at DESC, log_id DESC, seq DESC, item DESC LIMIT " + strconv.Itoa(f.Limit) +
+			") ORDER BY at, log_id, seq, item"
+	default:
+		from += " ORDER BY at, log_id, seq, item"
+	}
+	if f.Limit > 0 {
+		from += " LIMIT " + strconv.Itoa(f.Limit)
+	}
+	return "SELECT " + columns + " FROM " + from
+}
+
+// devices gives the numbers of the devices asked for: as spelled, and those
+// under which all spellings stand together. The serial is what is asked for,
+// or any part of it behind a hyphen.
+func devices(ctx context.Context, db *sql.DB, asked string) (exact, same []int64, err error) {
+	serials := []string{asked}
+	for rest := asked; ; {
+		_, behind, ok := strings.Cut(rest, "-")
+		if !ok {
+			break
+		}
+		serials, rest = append(serials, behind), behind
+	}
+	rows, err := db.QueryContext(ctx, `SELECT id, same, oui, class, serial FROM devices
+		WHERE serial IN (SELECT value FROM json_each(?))`, array(serials))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, group int64
+		var oui, class, serial string
+		if err := rows.Scan(&id, &group, &oui, &class, &serial); err != nil {
+			return nil, nil, err
+		}
+		if audit.MatchDevice(asked, oui, class, serial) {
+			exact, same = append(exact, id), append(same, group)
+		}
+	}
+	return exact, same, rows.Err()
+}
+
+// names gives the numbers of the names that a pattern matches.
+func names(ctx context.Context, db *sql.DB, pattern string) (ids []int64, err error) {
+	p, err := audit.ParsePattern(pattern)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := db.QueryContext(ctx, `SELECT id, name FROM names`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		var name string
+		if err := rows.Scan(&id, &name); err != nil {
+			return nil, err
+		}
+		if p.Match(name) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, rows.Err()
+}
+
+// convert gives a value the type that its column has in every store.
+func convert(column string, v any) any {
+	switch column {
+	case "at", "begin", "end":
+		if n, ok := v.(int64); ok {
+			return time.UnixMicro(n).UTC()
+		}
+		return nil
+	case "old", "new":
+		return v
+	case "seq", "item", "n", "answers", "answered", "completed", "parameters", "http_status", "bytes",
+		"messages", "empty", "bytes_in", "bytes_out", "open", "undelivered":
+		return v
+	case "events":
+		return events(v)
+	}
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case []byte:
+		return string(v)
+	}
+	return v
+}
+
+func events(v any) string {
+	text, _ := v.(string)
+	var list []string
+	if json.Unmarshal([]byte(text), &list) != nil {
+		return ""
+	}
+	return strings.Join(list, ", ")
+}

@@ -1,0 +1,185 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"time"
+
+	"github.com/cwmpgate/cwmpgate/audit"
+)
+
+// tables are the inserts of the ledger and the projections.
+type tables struct {
+	ledger, rpcs, parameters, transfers, sessions, refusals, security, system *insert
+}
+
+func (t *tables) all() []**insert {
+	return []**insert{&t.ledger, &t.rpcs, &t.parameters, &t.transfers, &t.sessions, &t.refusals, &t.security, &t.system}
+}
+
+// projections are the tables that a rebuild makes anew.
+var projections = [...]string{"rpcs", "parameters", "transfers", "sessions", "refusals", "security", "system"}
+
+func (t *tables) prepare(ctx context.Context, conn *sql.Conn) error {
+	for _, p := range []struct {
+		into    **insert
+		table   string
+		columns []string
+	}{
+		{&t.ledger, "ledger", []string{"log", "seq", "at", "kind", "node", "tenant", "device", "session", "n", "identity",
+			"leaf", "salt", "bytes"}},
+		{&t.rpcs, "rpcs", []string{"log", "seq", "sender", "acs", "rpc", "to_rpc", "message", "cwmp", "cwmp_id", "answers",
+			"wrong_id", "verdict", "fault_code", "fault_text", "fault_detail", "status", "command_key", "parameter_key",
+			"events", "event_keys", "retry_count", "time_text", "time", "object", "instance", "parameters",
+			"peer", "listener", "tls", "cipher", "sni",
+			"certificate_subject", "certificate_serial", "certificate_sha256", "certificate_not_after"}},
+		{&t.parameters, "parameters", []string{"log", "seq", "item", "at", "device", "name", "changed", "action", "value",
+			"secret", "type", "cut", "sha256", "key", "answers", "fault_code", "fault_text", "notification", "access_list"}},
+		{&t.transfers, "transfers", []string{"log", "seq", "item", "at", "device", "step", "sender", "acs", "rpc", "answers",
+			"verdict", "command_key", "file_type", "url", "path", "file_size", "target", "status", "fault_code", "fault_text",
+			"start_text", "start", "finish_text", "finish", "is_download", "method", "http_status", "bytes", "sha256",
+			"began", "duration", "part", "complete", "error", "peer"}},
+		{&t.sessions, "sessions", []string{"log", "seq", "at", "device", "session", "acs", "acs_node", "begun", "ended", "how",
+			"messages", "empty", "bytes_in", "bytes_out", "open", "undelivered", "peer", "listener", "tls", "sni", "certificate"}},
+		{&t.refusals, "refusals", []string{"log", "seq", "at", "sender", "reason", "offset", "path", "size", "status",
+			"peer", "listener", "acs", "count"}},
+		{&t.security, "security", []string{"log", "seq", "at", "reason", "claimed", "verified", "peer", "listener", "acs", "count"}},
+		{&t.system, "system", []string{"log", "seq", "at", "what", "why", "detail"}},
+	} {
+		i, err := prepareInsert(ctx, conn, p.table, p.columns...)
+		if err != nil {
+			return err
+		}
+		*p.into = i
+	}
+	return nil
+}
+
+func (t *tables) flush(ctx context.Context) error {
+	for _, i := range t.all() {
+		if err := (*i).flush(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tables) drop() {
+	for _, i := range t.all() {
+		if *i != nil {
+			(*i).drop()
+		}
+	}
+}
+
+func (t *tables) close() {
+	for _, i := range t.all() {
+		if *i != nil {
+			(*i).close()
+		}
+	}
+}
+
+func (t *tables) addRPC(ctx context.Context, log int64, r *audit.RPCRow) error {
+	return t.rpcs.add(ctx, log, int64(r.Seq), r.From, r.ACS, r.RPC, text(r.To), r.Message, text(r.CWMP), r.ID, number(r.Answers),
+		r.WrongID, r.Verdict, text(r.FaultCode), text(r.FaultString), r.FaultDetail, text(r.Status), text(r.CommandKey), text(r.ParameterKey),
+		list(r.Events), list(r.EventKeys), text(r.RetryCount), text(r.CurrentTime.Text), micros(r.CurrentTime.Time), text(r.Object), text(r.Instance), r.Parameters,
+		text(r.Peer), text(r.Listener), text(r.TLS), text(r.Cipher), text(r.SNI),
+		text(r.CertificateSubject), text(r.CertificateSerial), text(r.CertificateSHA256), micros(r.CertificateNotAfter))
+}
+
+func (t *tables) addParameter(ctx context.Context, log, device, name int64, changed bool, p *audit.ParameterRow) error {
+	var value any
+	if p.Value != nil {
+		value = *p.Value
+	}
+	return t.parameters.add(ctx, log, int64(p.Seq), p.Item, p.At.UnixMicro(), number(device), name, changed, p.Action, value,
+		text(p.Secret), text(p.Type), number(p.Cut), text(p.SHA256), text(p.Key), number(p.Answers),
+		text(p.FaultCode), text(p.FaultString), text(p.Notification), text(p.AccessList))
+}
+
+func (t *tables) addTransfer(ctx context.Context, log, device int64, r *audit.TransferRow) error {
+	var status, size, duration any // of bytes, where 0 says something
+	if r.Step == audit.StepBytes {
+		status, size, duration = r.HTTPStatus, r.Bytes, r.DurationMicros
+	}
+	return t.transfers.add(ctx, log, int64(r.Seq), r.Item, r.At.UnixMicro(), number(device), r.Step, text(r.From), r.ACS, r.RPC, number(r.Answers),
+		text(r.Verdict), r.CommandKey, text(r.FileType), text(r.URL), text(r.Path), text(r.FileSize), text(r.Target), text(r.Status),
+		text(r.FaultCode), text(r.FaultString),
+		text(r.Start.Text), micros(r.Start.Time), text(r.Finish.Text), micros(r.Finish.Time), text(r.IsDownload),
+		text(r.Method), status, size, text(r.SHA256),
+		micros(r.Began), duration, r.Range, r.Complete, text(r.Error), text(r.Peer))
+}
+
+func (t *tables) addSession(ctx context.Context, log, device int64, s *audit.SessionRow) error {
+	return t.sessions.add(ctx, log, int64(s.Seq), s.At.UnixMicro(), number(device), s.Session, s.ACS, s.ACSNode,
+		micros(s.Begin), micros(s.End), s.How, s.Messages, s.Empty, s.BytesIn, s.BytesOut, seqs(s.Open), seqs(s.Undelivered),
+		text(s.Peer), text(s.Listener), text(s.TLS), text(s.SNI), text(s.CertificateSubject))
+}
+
+func (t *tables) addRefusal(ctx context.Context, log int64, r *audit.RefusalRow) error {
+	var offset, size any
+	if r.Offset >= 0 {
+		offset = r.Offset
+	}
+	if r.Size >= 0 {
+		size = r.Size
+	}
+	return t.refusals.add(ctx, log, int64(r.Seq), r.At.UnixMicro(), r.From, r.Reason, offset, text(r.Path), size, r.Status,
+		text(r.Peer), text(r.Listener), text(r.ACS), r.Count)
+}
+
+func (t *tables) addSecurity(ctx context.Context, log int64, r *audit.SecurityRow) error {
+	return t.security.add(ctx, log, int64(r.Seq), r.At.UnixMicro(), r.Reason, text(r.Claimed), text(r.Verified),
+		text(r.Peer), text(r.Listener), text(r.ACS), r.Count)
+}
+
+func (t *tables) addSystem(ctx context.Context, log int64, r *audit.SystemRow) error {
+	return t.system.add(ctx, log, int64(r.Seq), r.At.UnixMicro(), r.What, text(r.Why), text(r.Detail))
+}
+
+// What was not sent is NULL.
+
+func text(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+func number[N int64 | uint64](n N) any {
+	if n == 0 {
+		return nil
+	}
+	return int64(n)
+}
+
+func micros(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMicro()
+}
+
+func list(s []string) any {
+	if len(s) == 0 {
+		return nil
+	}
+	return array(s)
+}
+
+func seqs(s []uint64) string {
+	if len(s) == 0 {
+		return "[]"
+	}
+	return array(s)
+}
+
+func array[T any](s []T) string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic("BUG: " + err.Error()) // strings and numbers always encode
+	}
+	return string(b)
+}
