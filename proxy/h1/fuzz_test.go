@@ -141,7 +141,7 @@ func alike(t *testing.T, r *Request, body []byte, req *http.Request) {
 	case len(req.Trailer) > 0 && req.Trailer.Get("X") != "":
 		t.Fatalf("net/http reads trailers %v", req.Trailer)
 	}
-	sameFields(t, r.Fields, req.Header, "Host", "Transfer-Encoding", "Content-Length", "Trailer")
+	sameFields(t, r.Fields, req.Header, "Host", "Transfer-Encoding", "Content-Length", "Trailer", "Connection", "Cache-Control")
 }
 
 // sameFields holds that every field is net/http's field of the same place.
@@ -184,7 +184,7 @@ func contains(list []string, s string) bool {
 func writesTheSame(t *testing.T, r *Request, body []byte) {
 	t.Helper()
 	first := rewrite(t, r.Method, r.Target, r.Fields, body)
-	s := NewServer(&wire{Reader: bytes.NewReader(first)}, ServerConfig{AllowNoHost: true})
+	s := NewServer(&wire{Reader: bytes.NewReader(first)}, ServerConfig{AllowNoHost: true, Limits: Limits{Fields: 200, Head: 64 << 10}})
 	defer s.Close()
 	again, err := s.Next()
 	if err != nil {
@@ -273,7 +273,7 @@ func FuzzResponse(f *testing.F) {
 		if c.Reusable() != (c.Reusable() && theirs.Buffered() == 0) {
 			t.Fatalf("could be used again with bytes behind the answer: %q", in)
 		}
-		sameFields(t, r.Fields, resp.Header, "Transfer-Encoding", "Content-Length", "Trailer")
+		sameFields(t, r.Fields, resp.Header, "Transfer-Encoding", "Content-Length", "Trailer", "Connection", "Cache-Control")
 	})
 }
 
