@@ -209,6 +209,7 @@ func (x *exchange) record() error {
 		return refuse(503, reasonJournal, "%v", err)
 	}
 	x.session.state.Recorded(cwmp.PartyCPE, ticket.Seq())
+	x.completedFile()
 	if !audit.Waits(x.message) {
 		return nil
 	}

@@ -44,7 +44,7 @@ func (x *exchange) forward(ctx context.Context) error {
 	if err != nil {
 		return refuseACS(502, reasonSequence, "%v", err)
 	}
-	x.learnAgain()
+	x.expectFile()
 	return nil
 }
 
@@ -127,14 +127,4 @@ func verdictOf(t cwmp.Turn) audit.Verdict {
 		return audit.Orphan
 	}
 	return audit.Pass
-}
-
-// learnAgain learns from the ACS's message where the CPE will upload to.
-func (x *exchange) learnAgain() {
-	if x.answer == nil {
-		return
-	}
-	if up, ok := x.answer.RPC.(*cwmp.Upload); ok {
-		x.tenant.learnUpload(string(up.URL.Trim()), string(x.req.Host), x.path)
-	}
 }

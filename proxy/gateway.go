@@ -70,7 +70,7 @@ func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.
 }
 
 func (g *Gateway) newTenant(c *Tenant, set *metrics.Set) (*tenant, error) {
-	t := &tenant{name: c.Name, match: c.Match, filePaths: c.Files.Paths, hosts: lowerSet(c.Match.Hosts), redirects: lowerSet(c.Redirects)}
+	t := &tenant{name: c.Name, expected: newExpected(), match: c.Match, filePaths: c.Files.Paths, hosts: lowerSet(c.Match.Hosts), redirects: lowerSet(c.Redirects)}
 	var err error
 	if t.identity, err = newIdentityTemplate(c.Identity); err != nil {
 		return nil, err

@@ -34,14 +34,19 @@ func (x *exchange) stream(ctx context.Context) error {
 	return err
 }
 
-// fileOrigin says whose transfer it is: the session's that the cookie or the
-// connection names, if there is one. Nothing of the session is touched.
+// fileOrigin says whose transfer it is: the device's that was asked for the
+// file, or else the session's that cookie or connection names. Nothing of the
+// session is touched.
 func (x *exchange) fileOrigin() *audit.Origin {
 	o := &audit.Origin{
 		Tenant: x.tenant.name, Identity: identityClaimed, ACS: x.tenant.upstream.Name(),
 		Redactor: x.tenant.redactor, Connection: x.conn.facts(),
 	}
 	x.creds = readCredentials(x.req.Fields)
+	if e, ok := x.tenant.expected.whose(fileKey{x.conn.prefix, string(x.req.Target)}); ok {
+		o.Session, o.Device, o.Identity = e.session, e.device, e.identity
+		return o
+	}
 	s, err := x.find()
 	if err != nil || s == nil {
 		return o

@@ -2,9 +2,7 @@ package proxy
 
 import (
 	"fmt"
-	"net/url"
 	"strings"
-	"sync"
 
 	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/proxy/upstream"
@@ -21,7 +19,7 @@ type tenant struct {
 	identity  *identityTemplate
 	filePaths []string
 	redirects map[string]bool
-	learned   learnedPaths
+	expected  *expected
 	metrics   *tenantMetrics
 }
 
@@ -49,52 +47,7 @@ func (t *tenant) isFile(path string) bool {
 			return true
 		}
 	}
-	return t.learned.has(path)
-}
-
-// learnUpload takes note that the ACS has asked a CPE to upload to rawURL, so
-// that a POST there is not taken for a message. cwmpPath, where the session's
-// messages go, is never learned: else an ACS could switch its own record off.
-func (t *tenant) learnUpload(rawURL string, host, cwmpPath string) {
-	u, err := url.Parse(strings.TrimSpace(rawURL))
-	if err != nil || !strings.EqualFold(u.Host, host) && !t.upstream.IsAuthority(u.Host) {
-		return
-	}
-	if p := u.EscapedPath(); p != "" && p != "/" && p != cwmpPath {
-		t.learned.add(p)
-	}
-}
-
-// learnedPaths is a bounded set of upload paths; the oldest gives way.
-type learnedPaths struct {
-	mu    sync.RWMutex
-	paths map[string]bool
-	order []string
-}
-
-const maxLearnedPaths = 4096
-
-func (l *learnedPaths) has(path string) bool {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return l.paths[path]
-}
-
-func (l *learnedPaths) add(path string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.paths[path] {
-		return
-	}
-	if l.paths == nil {
-		l.paths = make(map[string]bool)
-	}
-	if len(l.order) == maxLearnedPaths {
-		delete(l.paths, l.order[0])
-		l.order = l.order[1:]
-	}
-	l.paths[path] = true
-	l.order = append(l.order, path)
+	return t.expected.isUpload(path)
 }
 
 // identityTemplate says which user name names which device.

@@ -66,7 +66,8 @@ func deviceCell(get func(string) any) string {
 func valueCell(name string) func(func(string) any) string {
 	return func(get func(string) any) string {
 		if v := get(name); v != nil {
-			if s := plain(v); s != "" {
+			// White space around a value is in --json; here it only hides the value.
+			if s := strings.TrimSpace(plain(v)); s != "" {
 				return s
 			}
 			return `""`

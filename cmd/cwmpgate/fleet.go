@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/cwmpgate/cwmpgate/cwmp/cwmptest"
 )
@@ -45,7 +46,7 @@ func (s *demoScript) tasks(i cwmptest.Informed) []cwmptest.Task {
 	switch n % 6 {
 	case 0:
 		return []cwmptest.Task{
-			cwmptest.GetParameterValues(root + "DeviceInfo."),
+			cwmptest.GetParameterValues(root+"DeviceInfo.", root+"ManagementServer.", root+"Time."),
 			cwmptest.SetParameterValues(
 				set("ManagementServer.PeriodicInformInterval", fmt.Sprint(3600+60*n), "unsignedInt"),
 				set("ManagementServer.ConnectionRequestPassword", fmt.Sprintf("demo-secret-%d", n), "string"),
@@ -57,7 +58,7 @@ func (s *demoScript) tasks(i cwmptest.Informed) []cwmptest.Task {
 			cwmptest.SetParameterValues(set("DeviceInfo.SoftwareVersion", "9.9.9", "string")), // not writable: refused
 		}
 	case 2:
-		return []cwmptest.Task{cwmptest.Download(fmt.Sprintf("firmware-%d", n), "1 Firmware Upgrade Image", "/firmware/1.1.0.bin?token=demo-token")}
+		return []cwmptest.Task{cwmptest.Download(fmt.Sprintf("firmware-%d", n), "1 Firmware Upgrade Image", "/firmware/1.1.0.bin?device="+i.Identity.Serial)}
 	case 3:
 		return []cwmptest.Task{cwmptest.SetParameterValues(set("Time.NTPServer1", "ntp2.example.com", "string"), set("DeviceInfo.ProvisioningCode", fmt.Sprintf("P%d", n), "string"))}
 	case 4:
@@ -65,6 +66,9 @@ func (s *demoScript) tasks(i cwmptest.Informed) []cwmptest.Task {
 	}
 	return []cwmptest.Task{cwmptest.GetParameterValues(root + "ManagementServer.")}
 }
+
+// longest is how long a demo goes on that nobody ends.
+const longest = 30 * 24 * time.Hour
 
 // newDemoFleet is the CPEs: TLS, Digest, some with the quirks of real ones.
 func newDemoFleet(d *demo, c *config, public string) (*cwmptest.Fleet, error) {
@@ -75,7 +79,7 @@ func newDemoFleet(d *demo, c *config, public string) (*cwmptest.Fleet, error) {
 	}
 	roots.AppendCertsFromPEM(pem)
 	return cwmptest.NewFleet(cwmptest.FleetConfig{
-		Devices: d.devices, Rate: 3, Concurrency: 4, Changes: 0.2, Seed: 1,
+		Devices: d.devices, Rate: 6, Concurrency: 4, Changes: 0.2, Seed: 1, Duration: longest,
 		Base: cwmptest.DeviceConfig{
 			Identity: cwmptest.Identity{Manufacturer: "Example Devices", OUI: "00005E", ProductClass: "DemoBox"},
 			URL:      public + "/acs", Password: demoPassword, FaultRate: 0.08,
