@@ -80,43 +80,43 @@ type Files struct {
 // Limits bounds what peers may use. Each refusal for a limit is counted by its
 // reason and names the key and its value.
 type Limits struct {
-	Head                  configs.Size `yaml:"head" doc:"Head of a request or answer."`
-	Fields                int          `yaml:"fields" doc:"Fields in a head."`
-	Body                  configs.Size `yaml:"body" doc:"Body of a message as it is sent."`
-	Inflated              configs.Size `yaml:"inflated" doc:"Body of a message after gzip or deflate."`
-	File                  configs.Size `yaml:"file" doc:"Body of a file transfer."`
-	Memory                configs.Size `yaml:"memory" doc:"All bodies held in memory at once. Beyond it requests are answered 503."`
-	Depth                 int          `yaml:"depth" doc:"Nesting of XML elements."`
-	Attributes            int          `yaml:"attributes" doc:"Attributes of one XML element."`
-	Parameters            int          `yaml:"parameters" doc:"Parameters in one message."`
-	Connections           int          `yaml:"connections" doc:"Connections of CPEs open at once."`
-	ConnectionsPerAddress int          `yaml:"connections_per_address" doc:"Connections open at once from one source prefix; many devices may stand behind one address."`
-	Handshakes            int          `yaml:"handshakes" doc:"TLS handshakes under way at once."`
-	Sessions              int          `yaml:"sessions" doc:"CWMP sessions open at once."`
+	Head                  configs.Size `yaml:"head" min:"1KiB" max:"1MiB" doc:"Head of a request or answer."`
+	Fields                int          `yaml:"fields" min:"10" max:"10000" doc:"Fields in a head."`
+	Body                  configs.Size `yaml:"body" min:"64KiB" doc:"Body of a message as it is sent."`
+	Inflated              configs.Size `yaml:"inflated" min:"64KiB" doc:"Body of a message after gzip or deflate."`
+	File                  configs.Size `yaml:"file" min:"64KiB" doc:"Body of a file transfer."`
+	Memory                configs.Size `yaml:"memory" min:"1MiB" doc:"All bodies held in memory at once. Beyond it requests are answered 503."`
+	Depth                 int          `yaml:"depth" min:"8" max:"1000" doc:"Nesting of XML elements."`
+	Attributes            int          `yaml:"attributes" min:"8" max:"10000" doc:"Attributes of one XML element."`
+	Parameters            int          `yaml:"parameters" min:"100" max:"10000000" doc:"Parameters in one message."`
+	Connections           int          `yaml:"connections" min:"1" doc:"Connections of CPEs open at once."`
+	ConnectionsPerAddress int          `yaml:"connections_per_address" min:"1" doc:"Connections open at once from one source prefix; many devices may stand behind one address."`
+	Handshakes            int          `yaml:"handshakes" min:"1" doc:"TLS handshakes under way at once."`
+	Sessions              int          `yaml:"sessions" min:"1" doc:"CWMP sessions open at once."`
 }
 
 // Timeouts bounds what peers may wait for.
 type Timeouts struct {
-	Handshake    configs.Duration `yaml:"handshake" doc:"From the connection to the end of the TLS handshake."`
-	Head         configs.Duration `yaml:"head" doc:"From the first byte of a request to the end of its head."`
-	Body         configs.Duration `yaml:"body" doc:"For the body of a request."`
-	Write        configs.Duration `yaml:"write" doc:"For a CPE to take an answer."`
-	Idle         configs.Duration `yaml:"idle" doc:"A connection without a request and without an open session."`
-	Connect      configs.Duration `yaml:"connect" doc:"For a connection to the ACS, its TLS handshake included."`
-	Answer       configs.Duration `yaml:"answer" doc:"For the ACS's answer. CPEs give up after 30 s or later."`
-	Session      configs.Duration `yaml:"session" doc:"A session in which nobody owes an answer."`
-	SessionReply configs.Duration `yaml:"session_reply" doc:"A session in which the CPE owes the answer to an RPC: reading a full model takes minutes."`
+	Handshake    configs.Duration `yaml:"handshake" min:"10ms" doc:"From the connection to the end of the TLS handshake."`
+	Head         configs.Duration `yaml:"head" min:"10ms" doc:"From the first byte of a request to the end of its head."`
+	Body         configs.Duration `yaml:"body" min:"10ms" doc:"For the body of a request."`
+	Write        configs.Duration `yaml:"write" min:"10ms" doc:"For a CPE to take an answer."`
+	Idle         configs.Duration `yaml:"idle" min:"10ms" doc:"A connection without a request and without an open session."`
+	Connect      configs.Duration `yaml:"connect" min:"10ms" doc:"For a connection to the ACS, its TLS handshake included."`
+	Answer       configs.Duration `yaml:"answer" min:"10ms" doc:"For the ACS's answer. CPEs give up after 30 s or later."`
+	Session      configs.Duration `yaml:"session" min:"10ms" doc:"A session in which nobody owes an answer."`
+	SessionReply configs.Duration `yaml:"session_reply" min:"10ms" doc:"A session in which the CPE owes the answer to an RPC: reading a full model takes minutes."`
 	Linger       configs.Duration `yaml:"linger" doc:"How long the keys of an ended session are known, so that one more empty POST is answered 204."`
-	File         configs.Duration `yaml:"file" doc:"For one file transfer."`
-	RetryAfter   configs.Duration `yaml:"retry_after" doc:"Least Retry-After of a 503; up to twice as long is said, so that CPEs do not come back in step."`
+	File         configs.Duration `yaml:"file" min:"1s" doc:"For one file transfer."`
+	RetryAfter   configs.Duration `yaml:"retry_after" min:"1s" doc:"Least Retry-After of a 503; up to twice as long is said, so that CPEs do not come back in step."`
 	Drain        configs.Duration `yaml:"drain" doc:"For open sessions to end after SIGTERM."`
 }
 
 // SourcePrefix is how much of an address binds a session, and what limits per
 // address count by.
 type SourcePrefix struct {
-	IPv4 int `yaml:"ipv4" doc:"Bits of an IPv4 address that must agree within a session."`
-	IPv6 int `yaml:"ipv6" doc:"Bits of an IPv6 address that must agree within a session."`
+	IPv4 int `yaml:"ipv4" min:"8" max:"32" doc:"Bits of an IPv4 address that must agree within a session."`
+	IPv6 int `yaml:"ipv6" min:"16" max:"128" doc:"Bits of an IPv6 address that must agree within a session."`
 }
 
 // Config is what a Gateway is made from.

@@ -49,7 +49,6 @@ type session struct {
 type sessionStats struct {
 	messages, empty   int
 	bytesIn, bytesOut int64
-	node              string
 }
 
 // acquire takes the session's one place in flight, or gives up after d.

@@ -24,8 +24,8 @@ type Config struct {
 	TLS        TLS              `yaml:"tls" doc:"TLS towards an https ACS."`
 	Reuse      string           `yaml:"reuse" enum:"never|clean" doc:"When a connection to the ACS is used by a later session: never, or clean (after a session that ended as it should). Only for ACSes that bind nothing to a connection."`
 	Forwarding string           `yaml:"forwarding" enum:"x-forwarded|forwarded|none" doc:"How the ACS is told the CPE's address: x-forwarded (X-Forwarded-For, -Proto, -Host), forwarded (RFC 7239) or none."`
-	MaxIdle    int              `yaml:"max_idle" doc:"Connections kept for later sessions where reuse is clean."`
-	IdleTime   configs.Duration `yaml:"idle_time" doc:"How long one is kept; less than the ACS keeps it."`
+	MaxIdle    int              `yaml:"max_idle" min:"0" max:"100000" doc:"Connections kept for later sessions where reuse is clean."`
+	IdleTime   configs.Duration `yaml:"idle_time" min:"100ms" doc:"How long one is kept; less than the ACS keeps it."`
 }
 
 // TLS is how an https ACS is verified, and how the gateway names itself to it.
