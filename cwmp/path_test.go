@@ -55,6 +55,9 @@ func TestPatternMatch(t *testing.T) {
 	f("Device.**.Key.*.Value", "Device.Key.Value", false, false)
 	f("**.A.B", "A.B.A.A.B", true, true)
 	f("**.**.A", "A", true, true)
+	f("X.Y.**.Y.Z", "X.Y.Z", false, false)
+	f("*.Enable", "[a.b]c.Enable", false, false)
+	f("*.*.Enable", "[a.b]c.Enable", true, true)
 
 	f("InternetGatewayDevice.WANDevice.{i}.X", "InternetGatewayDevice.WANDevice.12.X", true, true)
 	f("InternetGatewayDevice.WANDevice.{i}.X", "InternetGatewayDevice.WANDevice.[cpe-1].x", false, true)

@@ -106,8 +106,7 @@ type state struct {
 	cpe, acs  *Ref  // each side's open request
 	abandoned []Ref // requests that their own side left behind for another
 	asked     Party // whose request the last message was: an answer to it is in place now
-	informed  bool  // an Inform was passed on, and not turned down
-	accepted  bool  // an Inform was answered with 2xx
+	accepted  bool  // an Inform was answered with 2xx and no fault
 	drained   bool  // the CPE said that it has no more requests
 	held      bool  // the ACS's last envelope holds the CPE's requests back
 }
@@ -124,9 +123,9 @@ func (s *Session) FromCPE(m *Message) (Turn, error) {
 		return Turn{}, ErrEnded
 	case s.waits:
 		return Turn{}, ErrInFlight
-	case inform && s.informed:
+	case inform && s.accepted:
 		return Turn{}, ErrSecondInform
-	case m != nil && !inform && !s.informed:
+	case m != nil && !inform && !s.accepted:
 		return Turn{}, ErrNotInform
 	}
 	s.undo, s.waits, s.fresh = s.state, true, nil
@@ -138,7 +137,7 @@ func (s *Session) FromCPE(m *Message) (Turn, error) {
 		return Turn{From: PartyCPE}, nil
 	}
 	if inform {
-		s.informed, s.drained = true, false
+		s.drained = false
 	}
 	if last, _ := m.Header.NoMoreRequests.Bool(); last {
 		s.drained = true // TR-069 of 2004 has a header where later ones send an empty message
@@ -167,10 +166,11 @@ func (s *Session) FromACS(status int, m *Message) (Turn, error) {
 		s.state = s.undo
 		return Turn{From: PartyACS, Message: m, Orphan: m != nil && m.Kind != KindRequest}, nil
 	}
-	success := status >= 200 && status < 300
+	success, fault := status >= 200 && status < 300, m != nil && m.Kind == KindFault
 	toInform := s.asked == PartyCPE && s.cpe.Method == MethodInform
-	if toInform && success {
-		s.accepted = true
+	if toInform {
+		// With a fault, 8005 "retry request" for one, the CPE may inform again.
+		s.accepted = success && !fault
 	}
 	var t Turn
 	if m == nil {
@@ -182,11 +182,6 @@ func (s *Session) FromACS(status int, m *Message) (Turn, error) {
 	} else {
 		s.held = m.Header.Hold()
 		t = s.turn(PartyACS, m)
-	}
-	fault := m != nil && m.Kind == KindFault
-	if toInform && fault {
-		// Turned down, with "retry request" (8005) for one: the CPE may inform again.
-		s.informed, s.accepted = false, false
 	}
 	// SOAP 1.1 section 6.2 sends faults with a 500; such a one is an answer like any other.
 	s.ended = s.ended || !success && !(status == 500 && fault)
