@@ -30,7 +30,8 @@ type Transcript struct {
 
 // Expect is what a gateway must have written down. Records, here as everywhere, are
 // those of CWMP messages, counted over the whole transcript from 1 in the order in
-// which they went over the wire; so are sessions.
+// which they went over the wire; so are sessions. All that was set, added, deleted
+// or given attributes is in Parameters, and of what an Inform reported a part.
 type Expect struct {
 	Sessions   []ExpectedSession
 	Records    []ExpectedRecord
@@ -68,7 +69,7 @@ type ExpectedParameter struct {
 	Type    string // xsi:type with the prefix xsd
 	Secret  bool
 	Outcome string // "accepted", "accepted-after-reboot", "refused", "not-applied", "refused-no-detail", "unanswered", "undelivered", "unknown", "reported"
-	Code    string // fault code, where it was refused
+	Code    string // the fault code for it, or else that of the whole fault; "" where nothing was refused
 }
 
 // ExpectedTransfer is what became of one transfer, asked for by the ACS or not.
@@ -76,7 +77,7 @@ type ExpectedTransfer struct {
 	Record   int // of the request; of a completion that belongs to none, its own
 	RPC      string
 	Key      string // CommandKey
-	URL      string // without user-info and values of its query
+	URL      string // up to its query, without user-info
 	FileType string
 	Outcome  string // "started", "completed", "failed", "refused", "unattached", "ambiguous", "unanswered", "unknown"
 	Code     string // fault code, where it failed or was refused
@@ -86,7 +87,7 @@ type ExpectedTransfer struct {
 // ExpectedFile is a file that went through.
 type ExpectedFile struct {
 	Method string
-	URL    string // without values of its query
+	URL    string // as requested, up to its query
 	Status int
 	Bytes  int
 	SHA256 string // of a whole file; "" else
