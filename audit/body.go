@@ -17,8 +17,7 @@ type body struct {
 	known [parties]*memory // what a fault's text is searched for
 	fault bool             // the message is a fault: all its free texts are searched
 	stack []level          // open structs and lists
-	name  []byte           // scratch: a folded name
-	canon []byte           // scratch: its canonical form
+	names nameScratch      // scratch
 	text  []byte           // scratch: a masked text
 }
 
@@ -150,15 +149,13 @@ func (b *body) learnName(l *level) {
 		return
 	}
 	l.known = true
-	b.name = fold(b.name[:0], l.name)
-	var c class
-	c, b.canon = b.red.classify(b.name, b.canon)
+	c := b.red.classify(l.name, &b.names)
 	if l.element {
-		switch string(b.name) {
+		switch string(b.names.leaf) {
 		case "username", "user", "login":
 			c = secret
 		case "name", "parametername":
-			l.naming = true
+			l.naming, l.class = true, b.stack[len(b.stack)-2].floor
 		}
 	}
 	if l.class == plain || l.class == anyURL {
@@ -183,7 +180,7 @@ func (b *body) Value(t cwmp.Text, xsiType []byte) {
 	b.value(t.Bytes, c)
 	if len(xsiType) > 0 {
 		b.item("Type")
-		b.out = appendString(b.out, xsiType)
+		b.out = appendString(b.out, clip(xsiType, longestName))
 	}
 	if l.naming {
 		b.learnNeighbours(t.Bytes)
@@ -194,8 +191,7 @@ func (b *body) Value(t cwmp.Text, xsiType []byte) {
 // parameter whose value stands in the elements beside it.
 func (b *body) learnNeighbours(name []byte) {
 	list := &b.stack[len(b.stack)-2]
-	b.name = fold(b.name[:0], name)
-	if list.class, b.canon = b.red.classify(b.name, b.canon); list.class == plain {
+	if list.class = b.red.classify(name, &b.names); list.class == plain {
 		list.class = list.floor
 	}
 }

@@ -55,6 +55,20 @@ func (e *encoder) head(kind, node string, o *Origin) {
 	e.rest = dst
 }
 
+// trim gives the memory of a large record back.
+func (e *encoder) trim() {
+	const keep = 1 << 20
+	if cap(e.rest) > keep {
+		e.rest = nil
+	}
+	if cap(e.body.text) > keep {
+		e.body.text = nil
+	}
+	if n := &e.body.names; cap(n.leaf)+cap(n.folded)+cap(n.canonical) > keep {
+		*n = nameScratch{}
+	}
+}
+
 func (e *encoder) end() { e.rest = append(e.rest, '}') }
 
 func appendDevice(dst []byte, d Device) []byte {
@@ -63,10 +77,10 @@ func appendDevice(dst []byte, d Device) []byte {
 	}
 	dst = append(appendName(dst, "device"), '{')
 	at := len(dst)
-	dst = appendMember(dst, "manufacturer", d.Manufacturer)
-	dst = appendMember(dst, "oui", d.OUI)
-	dst = appendMember(dst, "class", d.Class)
-	dst = appendMember(dst, "serial", d.Serial)
+	dst = appendMember(dst, "manufacturer", clip(d.Manufacturer, longestName))
+	dst = appendMember(dst, "oui", clip(d.OUI, longestName))
+	dst = appendMember(dst, "class", clip(d.Class, longestName))
+	dst = appendMember(dst, "serial", clip(d.Serial, longestName))
 	return closeObject(dst, at)
 }
 
@@ -88,11 +102,11 @@ func appendConnection(dst []byte, c *Connection) []byte {
 	dst = appendMember(dst, "listener", c.Listener)
 	dst = appendMember(dst, "tls", c.TLS)
 	dst = appendMember(dst, "cipher", c.Cipher)
-	dst = appendMember(dst, "sni", c.SNI)
+	dst = appendMember(dst, "sni", clip(c.SNI, longestName))
 	if k := c.Certificate; k != nil {
 		dst = append(appendName(dst, "certificate"), '{')
 		at := len(dst)
-		dst = appendMember(dst, "subject", k.Subject)
+		dst = appendMember(dst, "subject", clip(k.Subject, longestFact))
 		dst = appendMember(dst, "serial", k.Serial)
 		dst = appendMember(dst, "sha256", k.SHA256)
 		dst = appendMoment(dst, "not_after", k.NotAfter)
@@ -107,12 +121,12 @@ func (e *encoder) message(node string, o *Origin, t *cwmp.Turn, v Verdict) {
 	m := t.Message
 	dst := appendMember(e.rest, "from", t.From.String())
 	dst = appendMember(dst, "acs", o.ACS)
-	dst = appendMember(dst, "rpc", messageName(m))
+	dst = appendMember(dst, "rpc", clip(messageName(m), longestName))
 	if t.Answers != nil {
 		dst = appendMember(dst, "to", t.Answers.Name)
 	}
 	dst = appendMember(dst, "cwmp", m.Version)
-	dst = appendMember(dst, "id", trimSpace(m.Header.ID.Bytes))
+	dst = appendMember(dst, "id", clip(trimSpace(m.Header.ID.Bytes), longestName))
 	dst = appendHeader(dst, &m.Header)
 	if t.Answers != nil {
 		dst = appendCount(dst, "answers", int64(t.Answers.Seq))
@@ -159,7 +173,7 @@ func appendSent(dst []byte, name string, t cwmp.Text) []byte {
 	if !t.Set {
 		return dst
 	}
-	return appendString(appendName(dst, name), trimSpace(t.Bytes))
+	return appendString(appendName(dst, name), clip(trimSpace(t.Bytes), longestName))
 }
 
 // appendBody appends the body. The secrets in it take the place of those of
@@ -213,9 +227,9 @@ func (e *encoder) transfer(node string, o *Origin, t *Transfer) {
 		dst = appendMember(dst, "acs", o.ACS)
 	}
 	dst = appendMember(dst, "peer", t.Peer)
-	dst = appendMember(dst, "method", t.Method)
+	dst = appendMember(dst, "method", clip(t.Method, longestName))
 	e.body.text = appendMasked(e.body.text[:0], []byte(t.URL), true, nil)
-	dst = appendMember(dst, "url", e.clip(e.body.text))
+	dst = appendMember(dst, "url", clip(e.body.text, longestFact))
 	dst = appendCount(dst, "status", int64(t.Status))
 	dst = appendInt(dst, "bytes", t.Bytes)
 	dst = appendMember(dst, "sha256", t.SHA256)
@@ -282,16 +296,17 @@ func (e *encoder) system(node string, s *System) {
 	e.end()
 }
 
-// longestFact bounds the texts that are no values of a message.
-const longestFact = 4 << 10
+const (
+	// longestName bounds names and numbers that peers send: the schemas allow
+	// 64 characters and less.
+	longestName = 256
+	// longestFact bounds what is told in words.
+	longestFact = 4 << 10
+)
 
 // clean gives a text of ours, or one that a peer sent outside a message,
 // bounded and without the credentials of URLs in it. Valid until the next.
 func (e *encoder) clean(s string) []byte {
 	e.body.text = appendMasked(e.body.text[:0], []byte(s), false, nil)
-	return e.clip(e.body.text)
-}
-
-func (e *encoder) clip(text []byte) []byte {
-	return text[:min(len(text), longestFact)]
+	return clip(e.body.text, longestFact)
 }

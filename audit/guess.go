@@ -22,47 +22,54 @@ var innocent = [...]string{
 	"hotkey", "uniquekey", "primarykey", "foreignkey",
 }
 
-// guess tells from the last segment of a folded path whether it is named like
-// a key or a password; before is the segment that it stands in. Too much is
-// better than too little: what is taken for a secret still shows when it
-// changes.
-func guess(last, before []byte) class {
-	name := strip(last)
-	if len(name) == 0 || isWord(name, "key") {
-		// WEPKey.1.Value, PreSharedKey.1.Key: the object tells.
-		if c := guessName(strip(before)); c != plain {
-			return c
-		}
-	}
-	return guessName(name)
-}
-
-func guessName(name []byte) class {
-	if bytes.HasPrefix(name, []byte("numberof")) {
+// guess tells from the last segment of a folded path, stripped, whether it is
+// named like a key or a password. Too much is better than too little: what is
+// taken for a secret still shows when it changes.
+func guess(name []byte) class {
+	if len(name) < 3 {
 		return plain
 	}
-	if bytes.HasSuffix(name, []byte("pin")) || bytes.HasSuffix(name, []byte("puk")) {
-		return guessedPIN
-	}
-	for _, word := range innocent {
-		if isWord(name, word) {
-			return plain
-		}
-	}
 	for _, noun := range nouns {
-		if bytes.HasSuffix(name, []byte(noun)) {
+		if endsIn(name, noun) {
+			if isInnocent(name) {
+				return plain
+			}
 			return guessed
 		}
 	}
+	if endsIn(name, "pin") || endsIn(name, "puk") {
+		return guessedPIN
+	}
 	return plain
+}
+
+// endsIn is bytes.HasSuffix that looks at the last byte first: nearly every
+// name is asked for nearly every word in vain.
+func endsIn(name []byte, word string) bool {
+	return len(name) >= len(word) && name[len(name)-1] == word[len(word)-1] && string(name[len(name)-len(word):]) == word
+}
+
+func isInnocent(name []byte) bool {
+	if bytes.HasPrefix(name, []byte("numberof")) {
+		return true
+	}
+	for _, word := range innocent {
+		if string(name) == word {
+			return true
+		}
+	}
+	return false
 }
 
 // strip takes digits, a plural s, separators and qualifiers off the end.
 func strip(name []byte) []byte {
 	for {
-		short := bytes.TrimRight(name, "0123456789_-")
+		short := name
+		for n := len(short); n > 0 && (short[n-1] <= '9' && short[n-1] >= '0' || short[n-1] == '_' || short[n-1] == '-'); n-- {
+			short = short[:n-1]
+		}
 		for _, word := range qualifiers {
-			if bytes.HasSuffix(short, []byte(word)) {
+			if endsIn(short, word) {
 				short = short[:len(short)-len(word)]
 				break
 			}
@@ -76,8 +83,6 @@ func strip(name []byte) []byte {
 		name = short
 	}
 }
-
-func isWord(name []byte, word string) bool { return string(name) == word }
 
 // isBoolean says whether a value is sent as, and is, a boolean: a guess by
 // name is then wrong (UsePassword, ChangePassword).

@@ -8,52 +8,39 @@ import (
 	"unicode/utf8"
 )
 
-// escaped says of each ASCII byte whether JSON text must escape it, as RFC
-// 8785 does: the quote, the backslash and the control characters, no others.
-func escaped(c byte) bool { return c < 0x20 || c == '"' || c == '\\' }
-
 const lowerHex = "0123456789abcdef"
 
-// appendString appends s as a JSON string. What is no UTF-8 becomes U+FFFD, so
-// that the line can be read by anyone.
+// appendString appends s as a JSON string, in which RFC 8785 has the quote, the
+// backslash and the control characters escaped, no others. What is no UTF-8
+// becomes U+FFFD, so that the line can be read by anyone.
 func appendString[T string | []byte](dst []byte, s T) []byte {
 	dst = append(dst, '"')
 	from := 0
 	for i := 0; i < len(s); {
 		c := s[i]
-		if c < utf8.RuneSelf {
-			if !escaped(c) {
-				i++
-				continue
-			}
-			dst = append(dst, s[from:i]...)
-			dst = appendEscape(dst, c)
+		if c >= 0x20 && c != '"' && c != '\\' && c < utf8.RuneSelf {
 			i++
-			from = i
 			continue
 		}
-		size := runeSize(s, i)
-		if size == 0 {
-			dst = append(dst, s[from:i]...)
-			dst = append(dst, "\uFFFD"...)
-			i++
-			from = i
+		if size := runeSize(s, i); size > 1 {
+			i += size
 			continue
 		}
-		i += size
+		dst = append(dst, s[from:i]...)
+		dst = appendEscape(dst, c)
+		i++
+		from = i
 	}
 	dst = append(dst, s[from:]...)
 	return append(dst, '"')
 }
 
-// runeSize is the length of the character at i, 0 where there is none.
+// runeSize is the length of the character at i, 1 where there is none or it is
+// of ASCII.
 func runeSize[T string | []byte](s T, i int) int {
 	var tmp [utf8.UTFMax]byte
 	n := copy(tmp[:], s[i:min(i+utf8.UTFMax, len(s))])
-	r, size := utf8.DecodeRune(tmp[:n])
-	if r == utf8.RuneError && size == 1 {
-		return 0
-	}
+	_, size := utf8.DecodeRune(tmp[:n])
 	return size
 }
 
@@ -71,6 +58,9 @@ func appendEscape(dst []byte, c byte) []byte {
 		return append(dst, '\\', 'f')
 	case '\r':
 		return append(dst, '\\', 'r')
+	}
+	if c >= utf8.RuneSelf {
+		return append(dst, "\uFFFD"...)
 	}
 	return append(dst, '\\', 'u', '0', '0', lowerHex[c>>4], lowerHex[c&15])
 }
@@ -158,18 +148,26 @@ func appendNumbers(dst []byte, name string, list []uint64) []byte {
 	return append(dst, ']')
 }
 
+// clip bounds a text that is no value of a message, at a character.
+func clip[T string | []byte](s T, most int) T {
+	if len(s) <= most {
+		return s
+	}
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
+	}
+	return s[:most]
+}
+
 // appendCut appends the first so many bytes of a text that is over the bound,
 // how many are left out, and the hash of all.
 func appendCut(dst []byte, key string, text []byte, bound int) []byte {
-	keep := bound
-	for keep > 0 && !utf8.RuneStart(text[keep]) {
-		keep--
-	}
+	kept := clip(text, bound)
 	dst = append(dst, '"')
 	dst = append(dst, key...)
 	dst = append(dst, '"', ':')
-	dst = appendString(dst, text[:keep])
-	dst = appendInt(dst, "cut", int64(len(text)-keep))
+	dst = appendString(dst, kept)
+	dst = appendInt(dst, "cut", int64(len(text)-len(kept)))
 	sum := sha256.Sum256(text)
 	dst = append(appendName(dst, "sha256"), '"')
 	dst = hex.AppendEncode(dst, sum[:])

@@ -79,7 +79,8 @@ func appendURL(dst, rest []byte, m *memory) []byte {
 
 // userInfoEnd is where the host begins. The user-info ends at the last @ of
 // the authority. Where what comes before the first slash is no host and port,
-// the slash was part of a password, and the last @ of all counts.
+// the slash was part of a password, and the last @ of all counts; so it does
+// where another URL stands in the path.
 func userInfoEnd(base []byte) int {
 	authority := base
 	if slash := bytes.IndexAny(base, "/\\"); slash >= 0 {
@@ -88,13 +89,16 @@ func userInfoEnd(base []byte) int {
 	if at := bytes.LastIndexByte(authority, '@'); at >= 0 {
 		return at + 1
 	}
-	if !isHostPort(authority) {
+	if !isHostPort(authority) || bytes.Contains(base, schemeMark) {
 		return bytes.LastIndexByte(base, '@') + 1
 	}
 	return 0
 }
 
 func isHostPort(authority []byte) bool {
+	if bytes.ContainsAny(authority, urlEnds) {
+		return false
+	}
 	port := bytes.LastIndexByte(authority, ':')
 	if port < 0 || bytes.HasSuffix(authority, []byte("]")) {
 		return true
@@ -104,7 +108,7 @@ func isHostPort(authority []byte) bool {
 			return false
 		}
 	}
-	return true
+	return port+1 < len(authority)
 }
 
 // appendQuery appends a query or fragment with its names but not its values.

@@ -163,3 +163,16 @@ func TestValueChangeMakesReported(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkProject(b *testing.B) {
+	record := encode(newEncoder(64<<10, newKeyless()), testOrigin(b), sample{message: say("Inform", "1", testInform()), from: cwmp.PartyCPE}, Pass, 1)
+	var rows Rows
+	b.SetBytes(int64(len(record)))
+	b.ReportAllocs()
+	for b.Loop() {
+		rows.Reset()
+		if err := Project(testLog, 1, record, &rows); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -178,6 +178,37 @@ func TestRecordingAllocations(t *testing.T) {
 	}
 }
 
+func BenchmarkRecordInform(b *testing.B) {
+	e := newEncoder(64<<10, newKeyless())
+	o := testOrigin(b)
+	turn := cwmp.Turn{From: cwmp.PartyCPE, Message: say("Inform", "1", testInform())}
+	dst := make([]byte, 0, 64<<10)
+	b.ReportAllocs()
+	for b.Loop() {
+		e.message("gw-1", o, &turn, Pass)
+		dst = e.join(dst[:0], 1, noon)
+	}
+	b.SetBytes(int64(len(dst)))
+}
+
+func BenchmarkRecordValues(b *testing.B) {
+	e := newEncoder(64<<10, newKeyless())
+	o := testOrigin(b)
+	var list []cwmp.ParameterValue
+	for range 100 {
+		list = append(list,
+			parameter("InternetGatewayDevice.WANDevice.1.WANConnectionDevice.1.WANIPConnection.1.ExternalIPAddress", "192.0.2.7", "xsd:string"))
+	}
+	turn := cwmp.Turn{From: cwmp.PartyCPE, Message: say("GetParameterValuesResponse", "1", &cwmp.GetParameterValuesResponse{ParameterList: list})}
+	dst := make([]byte, 0, 64<<10)
+	b.ReportAllocs()
+	for b.Loop() {
+		e.message("gw-1", o, &turn, Pass)
+		dst = e.join(dst[:0], 1, noon)
+	}
+	b.SetBytes(int64(len(dst)))
+}
+
 // checkCanonical says whether a record is one line of JSON, and whether it is
 // the only one that says the same: read and written again it has the same
 // bytes.

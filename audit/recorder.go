@@ -127,7 +127,7 @@ func (r *Recorder) Message(o *Origin, t cwmp.Turn, v Verdict) (Ticket, error) {
 		return Ticket{}, nil
 	}
 	e := r.encoder()
-	defer r.encoders.Put(e)
+	defer r.release(e)
 	o.N++
 	e.message(r.cfg.Node, o, &t, v)
 	ticket, err := r.append(e, KindMessage)
@@ -149,29 +149,29 @@ func (r *Recorder) Message(o *Origin, t cwmp.Turn, v Verdict) (Ticket, error) {
 // SessionEnd records the end of a session.
 func (r *Recorder) SessionEnd(o *Origin, s SessionEnd) (Ticket, error) {
 	e := r.encoder()
-	defer r.encoders.Put(e)
+	defer r.release(e)
 	o.N++
 	e.session(r.cfg.Node, o, &s)
-	return r.appendOne(e, KindSession)
+	return r.appendOne(e, KindSession, o)
 }
 
 // Transfer records a file request. o may be nil where no session is known.
 func (r *Recorder) Transfer(o *Origin, t Transfer) (Ticket, error) {
 	e := r.encoder()
-	defer r.encoders.Put(e)
+	defer r.release(e)
 	if o != nil {
 		o.N++
 	}
 	e.transfer(r.cfg.Node, o, &t)
-	return r.appendOne(e, KindTransfer)
+	return r.appendOne(e, KindTransfer, o)
 }
 
 // System records an event of the gateway.
 func (r *Recorder) System(s System) (Ticket, error) {
 	e := r.encoder()
-	defer r.encoders.Put(e)
+	defer r.release(e)
 	e.system(r.cfg.Node, &s)
-	return r.appendOne(e, KindSystem)
+	return r.appendOne(e, KindSystem, nil)
 }
 
 // Refusal records a refused message: one record for all of one second that
@@ -204,13 +204,18 @@ func aside(o *Origin, d Device) Origin {
 	if d != (Device{}) {
 		facts.Device = d
 	}
+	// A device's names are a key while events are put together, and a peer
+	// chooses how long they are.
+	f := &facts.Device
+	f.Manufacturer, f.OUI = clip(f.Manufacturer, longestName), clip(f.OUI, longestName)
+	f.Class, f.Serial = clip(f.Class, longestName), clip(f.Serial, longestName)
 	return facts
 }
 
 // writeAlike writes what was put together.
 func (r *Recorder) writeAlike(key likeness, a *alike) {
 	e := r.encoder()
-	defer r.encoders.Put(e)
+	defer r.release(e)
 	if key.kind == KindRefusal {
 		e.refusal(r.cfg.Node, &a.facts, &a.refusal, a.count)
 	} else {
@@ -222,6 +227,11 @@ func (r *Recorder) writeAlike(key likeness, a *alike) {
 	}
 }
 
+func (r *Recorder) release(e *encoder) {
+	e.trim()
+	r.encoders.Put(e)
+}
+
 func (r *Recorder) encoder() *encoder {
 	e := r.encoders.Get().(*encoder)
 	e.log = r.log()
@@ -229,10 +239,16 @@ func (r *Recorder) encoder() *encoder {
 }
 
 // appendOne appends a record that only its caller may wait for.
-func (r *Recorder) appendOne(e *encoder, kind string) (Ticket, error) {
+func (r *Recorder) appendOne(e *encoder, kind string, o *Origin) (Ticket, error) {
 	t, err := r.append(e, kind)
 	if err == nil {
+		if o != nil {
+			o.Connection = nil
+		}
 		return t, nil
+	}
+	if o != nil {
+		o.N--
 	}
 	if r.cfg.OnFailure != FailPass {
 		r.lost(1, time.Now())
@@ -294,7 +310,7 @@ func (r *Recorder) tellGap(ctx context.Context) {
 		return
 	}
 	e := r.encoder()
-	defer r.encoders.Put(e)
+	defer r.release(e)
 	e.system(r.cfg.Node, &System{What: SystemGap, Why: "records could not be made durable", Detail: []Pair{
 		{"count", fmt.Sprint(told.count)},
 		{"since", told.since.UTC().Format(timeLayout)},

@@ -44,6 +44,7 @@ const (
 // for concurrent use.
 type Redactor struct {
 	listed   map[string]class
+	leaves   map[string]bool // last segments of those listed
 	patterns *cwmp.PatternSet
 	macs     sync.Pool // of *keyed; it makes none where there is no key
 }
@@ -67,7 +68,10 @@ func NewRedactor(key []byte, patterns []string) (*Redactor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redaction: %w", err)
 	}
-	r := &Redactor{listed: listedSecrets(), patterns: set}
+	r := newKeyless()
+	if len(patterns) > 0 {
+		r.patterns = set
+	}
 	own := bytes.Clone(key)
 	r.macs.New = func() any { return &keyed{mac: hmac.New(sha256.New, own)} }
 	return r, nil
@@ -75,7 +79,13 @@ func NewRedactor(key []byte, patterns []string) (*Redactor, error) {
 
 // newKeyless makes the Redactor of those who have no tenant yet: every secret
 // becomes "set".
-func newKeyless() *Redactor { return &Redactor{listed: listedSecrets()} }
+func newKeyless() *Redactor {
+	r := &Redactor{listed: listedSecrets(), leaves: make(map[string]bool)}
+	for path := range r.listed {
+		r.leaves[path[strings.LastIndexByte(path, '.')+1:]] = true
+	}
+	return r
+}
 
 // listedSecrets reads the Forum's list into the form that canonical gives.
 func listedSecrets() map[string]class {
@@ -95,32 +105,50 @@ func listedSecrets() map[string]class {
 	return list
 }
 
-// classify tells what the value of a parameter is. folded is the name as fold
-// gives it, scratch is lent for the canonical form.
-func (r *Redactor) classify(folded, scratch []byte) (class, []byte) {
-	last, before := lastSegments(folded)
-	if string(last) == "connectionrequesturl" {
-		return ownURL, scratch
+// nameScratch is scratch memory for names that are looked at.
+type nameScratch struct{ leaf, folded, canonical []byte }
+
+// classify tells what the value of a parameter is. Most names are done with
+// once their last segment has been looked at.
+func (r *Redactor) classify(name []byte, n *nameScratch) class {
+	n.leaf = fold(n.leaf[:0], leafOf(name))
+	leaf := n.leaf
+	noun := strip(leaf)
+	c := guess(noun)
+	listed := r.leaves[string(leaf)]
+	bare := len(noun) == 0 || string(noun) == "key" // its object tells
+	config := string(leaf) == "configfile"
+	switch {
+	case string(leaf) == "connectionrequesturl":
+		return ownURL
+	case listed, bare, config, r.patterns != nil:
+	case c == plain && bytes.HasSuffix(leaf, []byte("url")):
+		return anyURL
+	default:
+		return c
 	}
-	if string(last) == "configfile" && string(before) == "deviceconfig" {
-		return secret, scratch
-	}
-	scratch = canonical(scratch[:0], folded)
-	if c, ok := r.listed[string(scratch)]; ok {
-		return c, scratch
-	}
-	if r.patterns != nil {
-		if _, ok := r.patterns.FindFold(folded); ok {
-			return secret, scratch
+	n.folded = fold(n.folded[:0], name)
+	if listed {
+		n.canonical = canonical(n.canonical[:0], n.folded)
+		if c, ok := r.listed[string(n.canonical)]; ok {
+			return c
 		}
 	}
-	if c := guess(last, before); c != plain {
-		return c, scratch
+	if r.patterns != nil {
+		if _, ok := r.patterns.FindFold(n.folded); ok {
+			return secret
+		}
 	}
-	if bytes.HasSuffix(last, []byte("url")) {
-		return anyURL, scratch
+	object := objectOf(n.folded)
+	switch {
+	case config && string(object) == "deviceconfig":
+		return secret
+	case bare && c == plain:
+		return guess(strip(object))
+	case c == plain && bytes.HasSuffix(leaf, []byte("url")):
+		return anyURL
 	}
-	return plain, scratch
+	return c
 }
 
 // appendSecret appends what stands in a record in place of a secret, quoted.
@@ -219,20 +247,36 @@ func isInstance(segment []byte) bool {
 	return true
 }
 
-// lastSegments gives the last segment of a path and the one before it that is
-// no instance.
-func lastSegments(path []byte) (last, before []byte) {
-	path = bytes.TrimRight(path, ".")
-	dot := bytes.LastIndexByte(path, '.')
-	last = path[dot+1:]
-	for dot > 0 {
-		path = path[:dot]
-		dot = bytes.LastIndexByte(path, '.')
-		if before = path[dot+1:]; !isInstance(before) && !bytes.HasSuffix(before, []byte("]")) {
-			return last, before
-		}
+// leafOf is the last segment of a path.
+func leafOf(path []byte) []byte {
+	for n := len(path); n > 0 && (path[n-1] == '.' || isSpace(path[n-1])); n-- {
+		path = path[:n-1]
 	}
-	return last, nil
+	return path[bytes.LastIndexByte(path, '.')+1:]
 }
 
-func trimSpace(b []byte) []byte { return bytes.Trim(b, " \t\r\n") }
+// objectOf is the last segment before the leaf that is no instance.
+func objectOf(path []byte) []byte {
+	path = bytes.TrimRight(path, ".")
+	for dot := bytes.LastIndexByte(path, '.'); dot > 0; {
+		path = path[:dot]
+		dot = bytes.LastIndexByte(path, '.')
+		if s := path[dot+1:]; !isInstance(s) && !bytes.HasSuffix(s, []byte("]")) {
+			return s
+		}
+	}
+	return nil
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
+
+// trimSpace takes XML's white space away at both ends.
+func trimSpace(b []byte) []byte {
+	for len(b) > 0 && isSpace(b[0]) {
+		b = b[1:]
+	}
+	for len(b) > 0 && isSpace(b[len(b)-1]) {
+		b = b[:len(b)-1]
+	}
+	return b
+}

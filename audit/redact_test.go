@@ -77,7 +77,7 @@ func TestClassify(t *testing.T) {
 		{"Device.ManagementServer.URL", anyURL},
 	}
 	for _, c := range cases {
-		got, _ := r.classify(fold(nil, []byte(c.name)), nil)
+		got := r.classify([]byte(c.name), new(nameScratch))
 		if got != c.want {
 			t.Errorf("%q is %d, want %d", c.name, got, c.want)
 		}
@@ -105,7 +105,7 @@ func TestWholeListIsSecret(t *testing.T) {
 		for _, name := range names {
 			for _, instance := range []string{"1", "4294967295", "[cpe-1]", "[a.b]"} {
 				name := strings.ReplaceAll(name, "{i}", instance)
-				if c, _ := r.classify(fold(nil, []byte(name)), nil); c != secret && c != pin {
+				if c := r.classify([]byte(name), new(nameScratch)); c != secret && c != pin {
 					t.Errorf("%s is not secret", name)
 				}
 			}
@@ -135,6 +135,9 @@ func TestMaskedURLs(t *testing.T) {
 		{"u:p@files.example.net/x?k=v", true, "files.example.net/x?k=***"},
 		{"//u:p@files.example.net/x", true, "//files.example.net/x"},
 		{" http://u:p@files.example.net/x ", true, " http://files.example.net/x "},
+		{"http://proxy.example.net/http://u:p@files.example.net/x", true, "http://files.example.net/x"},
+		{"http://u:/p@files.example.net/x", true, "http://files.example.net/x"},
+		{":// ftp://u:p@files.example.net/x", true, "://files.example.net/x"},
 		{"/fw/@b?sig=1", true, "/fw/@b?sig=***"},
 		{"?sig", true, "?***"},
 		{"", true, ""},
