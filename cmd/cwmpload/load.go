@@ -55,7 +55,7 @@ type tally struct {
 
 var (
 	errWrongDevice = errors.New("message is meant for another device")
-	errNoInform    = errors.New("Inform was not answered by an InformResponse")
+	errNoInform    = errors.New("no InformResponse answers the Inform")
 	errEndless     = errors.New("session has over 100 messages")
 )
 

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -62,7 +63,7 @@ loopback addresses only, unless told otherwise.`,
 }
 
 func newACSCommand(stdout io.Writer) *cobra.Command {
-	var listen string
+	var listen, certificate, key string
 	var byConnection, allowRemote bool
 	c := &cobra.Command{
 		Use:   "acs",
@@ -76,11 +77,20 @@ session. It counts answers that came in another device's session.`,
 			if err := checkLoopback(c.Context(), listen, allowRemote); err != nil {
 				return err
 			}
+			var cfg *tls.Config
+			scheme := "http"
+			if certificate != "" {
+				pair, err := tls.LoadX509KeyPair(certificate, key)
+				if err != nil {
+					return fmt.Errorf("load certificate: %w", err)
+				}
+				cfg, scheme = &tls.Config{Certificates: []tls.Certificate{pair}}, "https"
+			}
 			a := newStubACS(byConnection)
-			if err := a.Open(listen, nil); err != nil {
+			if err := a.Open(listen, cfg); err != nil {
 				return err
 			}
-			fmt.Fprintf(stdout, "acs at http://%s/\n", a.listener.Addr())
+			fmt.Fprintf(stdout, "acs at %s://%s/\n", scheme, a.listener.Addr())
 			<-c.Context().Done()
 			err := a.Close()
 			fmt.Fprintln(stdout, a.counts.String())
@@ -92,6 +102,9 @@ session. It counts answers that came in another device's session.`,
 	}
 	c.Flags().StringVar(&listen, "listen", "127.0.0.1:7550", "address to listen on")
 	c.Flags().BoolVar(&byConnection, "by-connection", false, "know sessions by their TCP connection alone and set no cookie")
+	c.Flags().StringVar(&certificate, "tls-cert", "", "PEM file of a certificate: speak TLS")
+	c.Flags().StringVar(&key, "tls-key", "", "PEM file of its key")
+	c.MarkFlagsRequiredTogether("tls-cert", "tls-key")
 	c.Flags().BoolVar(&allowRemote, "allow-remote", false, "listen on an address that is not loopback")
 	return c
 }

@@ -25,7 +25,8 @@ type acsSession struct {
 	base     string // of URLs
 	script   []Task
 	pending  *Delivery
-	queued   bool // pending came from the device's queue
+	held     bool // the last message sent holds the CPE's requests back
+	emptied  bool // the CPE has said that it has none
 	last     time.Time
 }
 
@@ -112,10 +113,12 @@ func (a *ACS) inform(q *acsRequest) (*acsAnswer, *refusal) {
 func (a *ACS) envelope(s *acsSession, id, rpc string) []byte {
 	e := Envelope{Version: s.version, ID: id, RPC: rpc}
 	if a.cfg.HoldRequests {
-		e.Header = `<cwmp:HoldRequests soapenv:mustUnderstand="1">1</cwmp:HoldRequests>`
-		if len(s.script) == 0 && len(a.queues[s.informed.Identity.Serial]) == 0 {
-			e.Header = strings.Replace(e.Header, ">1<", ">0<", 1)
+		s.held = len(s.script)+len(a.queues[s.informed.Identity.Serial]) > 0
+		flag := "0"
+		if s.held {
+			flag = "1"
 		}
+		e.Header = `<cwmp:HoldRequests soapenv:mustUnderstand="1">` + flag + `</cwmp:HoldRequests>`
 	}
 	return e.Append(nil)
 }
@@ -124,6 +127,7 @@ func (a *ACS) envelope(s *acsSession, id, rpc string) []byte {
 func (a *ACS) answer(s *acsSession, q *acsRequest) (*acsAnswer, *refusal) {
 	m := q.message
 	if m == nil {
+		s.emptied = s.emptied || !s.held
 		return a.next(s), nil
 	}
 	serial := s.informed.Identity.Serial
@@ -177,15 +181,16 @@ func (a *ACS) respond(s *acsSession, m *message) *acsAnswer {
 // next sends the next RPC, or ends the session.
 func (a *ACS) next(s *acsSession) *acsAnswer {
 	serial := s.informed.Identity.Serial
-	if s.pending != nil { // an empty POST where an answer was due: the RPC is lost
-		s.pending = nil
-	}
+	s.pending = nil // an empty POST where an answer was due: the RPC is lost
 	var t Task
 	switch queue := a.queues[serial]; {
 	case len(s.script) > 0:
 		t, s.script = s.script[0], s.script[1:]
 	case len(queue) > 0:
 		t, a.queues[serial] = queue[0], queue[1:]
+	case !s.emptied: // the CPE was held back and may have something to ask
+		s.held = false
+		return &acsAnswer{}
 	default:
 		a.end(s)
 		a.truth.ended++

@@ -75,7 +75,6 @@ type deviceTruth struct {
 	received     []Received
 	sets         []SetResult
 	misdelivered []Misdelivery
-	reports      []Report
 }
 
 // Received is an RPC of the ACS that reached the device, and how it answered.

@@ -55,9 +55,6 @@ func EachQuirk() map[string]Quirks {
 	return all
 }
 
-// ends says that a session of such a CPE does not come to its regular end.
-func (q Quirks) ends() bool { return q.StopAfterInform || q.CloseWithoutReading }
-
 // cookie is one that the ACS set; raw is the whole Set-Cookie value.
 type cookie struct{ name, value, raw string }
 

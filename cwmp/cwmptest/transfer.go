@@ -148,7 +148,7 @@ func (d *Device) judge(t *Transfer, r Response, sent []byte) {
 	switch {
 	case r.Status/100 == 2:
 		d.finish(t, r.Status, body, "0", "")
-		if strings.HasPrefix(t.FileType, "1 ") {
+		if t.Method == "GET" && strings.HasPrefix(t.FileType, "1 ") {
 			d.upgraded()
 		}
 	case r.Status == 401 || r.Status == 403:

@@ -31,7 +31,7 @@ func (e *StatusError) Error() string { return fmt.Sprintf("status %d %q", e.Stat
 
 var (
 	errWrongDevice   = errors.New("message is meant for another device")
-	errNoInformReply = errors.New("Inform was not answered by an InformResponse")
+	errNoInformReply = errors.New("no InformResponse answers the Inform")
 	errTooLong       = errors.New("session has too many messages")
 	errStopped       = errors.New("device stopped in mid-session, as it was told to")
 )
@@ -127,7 +127,7 @@ func (v *visit) talk() error {
 	q := v.d.cfg.Quirks
 	var next []byte // the answer that is owed
 	var owed *Received
-	emptied := false // an empty POST was sent: the ACS may end the session
+	emptied := false // an empty POST said that nothing more will be asked (TR-069 3.7.2.4)
 	for range maxRounds {
 		var request *Transfer
 		body := next
@@ -135,7 +135,7 @@ func (v *visit) talk() error {
 			request = v.asked[0]
 			body = v.completion(request)
 		}
-		emptied = emptied || body == nil
+		emptied = emptied || body == nil && !v.hold
 		r, err := v.post(body)
 		if err != nil {
 			return err
@@ -160,7 +160,7 @@ func (v *visit) talk() error {
 			}
 		}
 		if m == nil {
-			if emptied && (v.hold || len(v.asked) == 0) {
+			if emptied && len(v.asked) == 0 {
 				return v.after()
 			}
 			continue
@@ -178,7 +178,10 @@ func (v *visit) after() error {
 	if !v.d.cfg.Quirks.ExtraEmptyPost {
 		return nil
 	}
-	_, err := v.post(nil)
+	r, err := v.post(nil)
+	if err == nil && r.Status/100 != 2 {
+		err = &StatusError{r.Status, cut(r.Body)}
+	}
 	return err
 }
 
@@ -211,9 +214,7 @@ func (v *visit) read(r Response) (*message, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m != nil {
-		v.hold = m.hold
-	}
+	v.hold = m != nil && m.hold
 	return m, nil
 }
 
