@@ -188,7 +188,8 @@ func New(cfg Config) *Journal {
 // Open locks the directory (and makes it where it is absent), cuts off what
 // an unfinished write left at the end, and starts the writing goroutine.
 // Damage in the last segment is a *CorruptionError and nothing is changed. A
-// disk that cannot be written is no error of Open: see Stats.
+// disk that cannot be written is no error of Open: see Stats. After an error
+// the journal is of no use.
 func (j *Journal) Open() error {
 	if j.opened {
 		panic("BUG: journal opened twice")

@@ -16,7 +16,7 @@ import (
 	"github.com/cwmpgate/cwmpgate/audit/journal/journaltest"
 )
 
-var lostRuns = flag.Int("lostwrites", 300, "seeded runs of TestLostWrites")
+var lostRuns = flag.Int("lostwrites", 500, "seeded runs of TestLostWrites")
 
 // world is one journal through several lives, beside what was promised of it.
 type world struct {
@@ -255,11 +255,12 @@ func live(seed uint64, deaf string) (sites map[string]int, err error) {
 			err = fmt.Errorf("seed %d, life %d: %w", seed, w.life, err)
 		}
 	}()
-	for range 2 + w.rng.IntN(4) {
-		if w.rng.IntN(2) == 0 {
-			w.fs.KillAt(1 + w.rng.IntN(20))
-		} else {
-			w.fs.KillAt(20 + w.rng.IntN(300))
+	for range 2 + w.rng.IntN(5) {
+		// Early deaths are in the middle of a start.
+		w.fs.KillAt(1 + w.rng.IntN([]int{12, 40, 300}[w.rng.IntN(3)]))
+		if w.rng.IntN(3) == 0 {
+			// Written, not synced, and the page cache shows it.
+			w.fs.Fail(journaltest.Fault{Op: journaltest.Sync, Path: "*.jrn*", Skip: w.rng.IntN(8), Kill: true})
 		}
 		if err := w.open(); err != nil {
 			return nil, err
@@ -274,7 +275,7 @@ func live(seed uint64, deaf string) (sites map[string]int, err error) {
 		}
 		w.fs.Kill()
 		_ = w.j.Close(context.Background())
-		if w.rng.IntN(3) == 0 {
+		if w.rng.IntN(2) == 0 {
 			w.fs = w.fs.Restart()
 		} else {
 			w.fs = w.fs.Crash(w.rng)

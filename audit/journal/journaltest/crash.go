@@ -26,7 +26,7 @@ func (f *FS) Restart() *FS {
 		}
 		return out
 	}
-	next := &FS{names: twin(f.names), kept: twin(f.kept), sites: f.sites, deaf: f.deaf}
+	next := &FS{names: twin(f.names), kept: twin(f.kept), dir: f.dir, dirOK: f.dirOK, sites: f.sites, deaf: f.deaf}
 	for _, m := range f.moves {
 		if m.file != nil {
 			m.file = m.file.twin(twins)
@@ -60,6 +60,10 @@ func (f *FS) Crash(rng *rand.Rand) *FS {
 	}
 	next := New()
 	next.sites, next.deaf = f.sites, f.deaf
+	if !f.dirOK && !lucky(rng, mood) {
+		return next
+	}
+	next.dir, next.dirOK = f.dir, f.dir != ""
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		data := names[name].survive(rng)
 		n := &inode{data: data, kept: slices.Clone(data)}

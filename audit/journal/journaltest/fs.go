@@ -49,15 +49,18 @@ type Fault struct {
 	Times int    // how many fail then; 0 means one, negative all
 	Err   error
 	Short int           // of a write: bytes that are written all the same
+	Kill  bool          // the process dies just before
 	Hang  chan struct{} // where set, the operation waits until it is closed
 }
 
-// FS is a journal.FS in memory. Directories are not told apart: names are.
+// FS is a journal.FS in memory, with one directory that Lock makes.
 type FS struct {
 	mu     sync.Mutex
 	names  map[string]*inode // as programs see them
 	kept   map[string]*inode // as the medium has them
 	moves  []move            // since the last SyncDir
+	dir    string            // made by Lock; empty: none is
+	dirOK  bool              // it is in its parent on the medium
 	faults []*Fault
 	ops    int
 	killAt int // 0: never
@@ -161,6 +164,10 @@ func (f *FS) enter(op Op, name string) (*Fault, error) {
 		if fault.Times > 0 {
 			fault.Times--
 		}
+		if fault.Kill {
+			f.killed = true
+			return nil, &fs.PathError{Op: string(op), Path: name, Err: ErrKilled}
+		}
 		if fault.Hang != nil {
 			f.mu.Unlock()
 			<-fault.Hang
@@ -183,6 +190,14 @@ func matches(pattern, name string) bool {
 		panic("BUG: pattern " + pattern)
 	}
 	return ok
+}
+
+// Lock implements journal.Locker: it makes the directory and locks nothing.
+func (f *FS) Lock(dir string) (io.Closer, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dir = filepath.Clean(dir)
+	return io.NopCloser(nil), nil
 }
 
 // Append implements journal.FS.
@@ -270,6 +285,10 @@ func (f *FS) SyncDir(dir string) error {
 	defer f.mu.Unlock()
 	if err != nil || f.ignored() {
 		return err
+	}
+	if dir := filepath.Clean(dir); dir != f.dir {
+		f.dirOK = f.dirOK || dir == filepath.Dir(f.dir)
+		return nil
 	}
 	for _, m := range f.moves {
 		m.apply(f.kept)
@@ -407,6 +426,7 @@ func (f *FS) Bytes(name string) []byte {
 func (f *FS) Put(name string, data []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.dirOK = true
 	n := &inode{data: slices.Clone(data), kept: slices.Clone(data)}
 	f.names[name], f.kept[name] = n, n
 }
