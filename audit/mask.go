@@ -86,13 +86,11 @@ func userInfoEnd(base []byte) int {
 	if slash := bytes.IndexAny(base, "/\\"); slash >= 0 {
 		authority = base[:slash]
 	}
-	if at := bytes.LastIndexByte(authority, '@'); at >= 0 {
-		return at + 1
-	}
-	if !isHostPort(authority) || bytes.Contains(base, schemeMark) {
+	host := bytes.LastIndexByte(authority, '@') + 1
+	if !isHostPort(authority[host:]) || bytes.Contains(base, schemeMark) {
 		return bytes.LastIndexByte(base, '@') + 1
 	}
-	return 0
+	return host
 }
 
 func isHostPort(authority []byte) bool {
@@ -112,7 +110,7 @@ func isHostPort(authority []byte) bool {
 }
 
 // appendQuery appends a query or fragment with its names but not its values.
-// What has no name is taken for a value.
+// What has no name, or one that may be a URL itself, is taken for a value.
 func appendQuery(dst, query []byte, m *memory) []byte {
 	for len(query) > 0 {
 		dst = append(dst, query[0]) // ? & ; or #
@@ -125,7 +123,7 @@ func appendQuery(dst, query []byte, m *memory) []byte {
 		query = query[end:]
 		name, value, named := bytes.Cut(pair, []byte("="))
 		switch {
-		case named:
+		case named && !bytes.ContainsAny(name, ":/@?"):
 			dst = append(dst, name...)
 			dst = append(dst, '=')
 			if len(value) > 0 {

@@ -138,6 +138,8 @@ func TestMaskedURLs(t *testing.T) {
 		{"http://proxy.example.net/http://u:p@files.example.net/x", true, "http://files.example.net/x"},
 		{"http://u:/p@files.example.net/x", true, "http://files.example.net/x"},
 		{":// ftp://u:p@files.example.net/x", true, "://files.example.net/x"},
+		{"http://x.example.net/#http://u:p@y.example.net/?k=v", true, "http://x.example.net/#***"},
+		{"http://x.example.net/?http://u:p@y.example.net/=v&a=b", true, "http://x.example.net/?***&a=***"},
 		{"/fw/@b?sig=1", true, "/fw/@b?sig=***"},
 		{"?sig", true, "?***"},
 		{"", true, ""},
