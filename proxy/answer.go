@@ -35,6 +35,7 @@ func (x *exchange) reply() error {
 			s.undelivered = append(s.undelivered, x.answerSeq)
 		}
 		x.gateway.metrics.lostAnswers.Inc()
+		x.gateway.log.Info().Err(err).Str("peer", x.conn.peer).Str("session", s.id).Int("status", x.resp.Status).Msg("answer not delivered")
 	}
 	return nil
 }

@@ -83,6 +83,7 @@ func (c *conn) ended(err error) {
 		return
 	case !errors.As(err, &he):
 		c.gateway.metrics.connectionErrors.Inc()
+		c.gateway.log.Debug().Err(err).Str("peer", c.peer).Str("listener", c.listener.name).Msg("connection broke")
 		return
 	}
 	r := asRefusal(err, "cpe")

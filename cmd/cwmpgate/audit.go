@@ -220,6 +220,9 @@ func openStore(ctx context.Context, file string) (*sqlite.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Store.SQLite == nil {
+		return nil, usagef("%s has no store to ask; set store.sqlite.file", file)
+	}
 	store := sqlite.New(sqlite.Config{File: string(c.Store.SQLite.File), ReadOnly: true})
 	if err := store.Open(ctx); err != nil {
 		return nil, withHint(fmt.Errorf("open the store: %w", err), "the gateway makes it when it first runs with this config")
@@ -238,6 +241,9 @@ until the new ones are complete.`,
 			c, err := loadConfig(file)
 			if err != nil {
 				return err
+			}
+			if c.Store.SQLite == nil {
+				return usagef("%s has no store to rebuild; set store.sqlite.file", file)
 			}
 			store := sqlite.New(sqlite.Config{File: string(c.Store.SQLite.File)})
 			if err := store.Open(cmd.Context()); err != nil {

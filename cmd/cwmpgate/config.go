@@ -17,7 +17,7 @@ type config struct {
 	Timeouts     proxy.Timeouts     `yaml:"timeouts" doc:"What peers may wait for at most."`
 	SourcePrefix proxy.SourcePrefix `yaml:"source_prefix" doc:"How much of its address binds a session to where it began."`
 	Journal      journalConfig      `yaml:"journal" required:"true" doc:"The durable log that every record is in before its message goes on."`
-	Store        storeConfig        `yaml:"store" required:"true" doc:"Where records can be asked for."`
+	Store        storeConfig        `yaml:"store" doc:"Where records can be asked for. Without a store they stay in the journal, for journal.keep_after_ack."`
 	Record       recordConfig       `yaml:"record" doc:"What a record holds."`
 	Admin        adminConfig        `yaml:"admin" doc:"The operator's side."`
 	Log          logConfig          `yaml:"log" doc:"The gateway's own log, on standard error."`
@@ -33,7 +33,7 @@ type journalConfig struct {
 }
 
 type storeConfig struct {
-	SQLite sqliteConfig `yaml:"sqlite" required:"true" doc:"The embedded store."`
+	SQLite *sqliteConfig `yaml:"sqlite" doc:"The embedded store."`
 }
 
 type sqliteConfig struct {

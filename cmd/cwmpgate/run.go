@@ -88,7 +88,9 @@ func build(c *config, log zerolog.Logger) (*gate, error) {
 		Node: c.Node, MaxValue: c.Record.MaxValue, OnFailure: c.Journal.OnFailure,
 		Stop: func(err error) { g.failed <- withHint(err, "journal.on_failure is stop; see docs/journal.md") },
 	}, g.journal, g.metrics)
-	g.store = sqlite.New(sqlite.Config{File: string(c.Store.SQLite.File)})
+	if c.Store.SQLite != nil {
+		g.store = sqlite.New(sqlite.Config{File: string(c.Store.SQLite.File)})
+	}
 	gateway, err := proxy.New(c.gateway(), g.recorder, log, g.metrics)
 	if err != nil {
 		return nil, err
@@ -116,6 +118,33 @@ func (g *gate) open(ctx context.Context) error {
 		return withHint(fmt.Errorf("open the journal: %w", err), "see docs/journal.md; nothing was discarded")
 	}
 	g.opened = true
+	if err := g.openStore(ctx); err != nil {
+		return err
+	}
+	start, err := g.recorder.System(audit.System{What: audit.SystemStart, Why: "run", Detail: []audit.Pair{{Name: "version", Value: versionText()}}})
+	if err == nil {
+		err = start.Wait(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("record the start: %w", err)
+	}
+	if g.admin != nil {
+		if err := g.admin.open(ctx); err != nil {
+			return err
+		}
+	}
+	if err := g.gateway.Open(ctx); err != nil {
+		return withHint(err, "another process may have the address, or a port below 1024 needs CAP_NET_BIND_SERVICE")
+	}
+	return nil
+}
+
+// openStore opens the store and its place in the journal, where there is one.
+func (g *gate) openStore(ctx context.Context) error {
+	if g.store == nil {
+		g.log.Warn().Msg("no store: records stay in the journal only")
+		return nil
+	}
 	if err := g.store.Open(ctx); err != nil {
 		return fmt.Errorf("open the store: %w", err)
 	}
@@ -133,21 +162,6 @@ func (g *gate) open(ctx context.Context) error {
 			g.log.Info().Msg("the store takes records again")
 		},
 	})
-	start, err := g.recorder.System(audit.System{What: audit.SystemStart, Why: "run", Detail: []audit.Pair{{Name: "version", Value: versionText()}}})
-	if err == nil {
-		err = start.Wait(ctx)
-	}
-	if err != nil {
-		return fmt.Errorf("record the start: %w", err)
-	}
-	if g.admin != nil {
-		if err := g.admin.open(ctx); err != nil {
-			return err
-		}
-	}
-	if err := g.gateway.Open(ctx); err != nil {
-		return withHint(err, "another process may have the address, or a port below 1024 needs CAP_NET_BIND_SERVICE")
-	}
 	return nil
 }
 
@@ -172,6 +186,10 @@ func (g *gate) run(ctx context.Context) error {
 	shipping, stopShipping := context.WithCancel(context.WithoutCancel(ctx))
 	shipped := make(chan error, 1)
 	go func() {
+		if g.shipper == nil {
+			shipped <- nil
+			return
+		}
 		err := g.shipper.Run(shipping)
 		if err != nil {
 			// The gateway goes on: what must be durable is in the journal.
@@ -233,7 +251,10 @@ func (g *gate) close() error {
 		defer cancel()
 		errs = append(errs, g.journal.Close(ctx))
 	}
-	return errors.Join(append(errs, g.store.Close())...)
+	if g.store != nil {
+		errs = append(errs, g.store.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // ready tells why the gateway could not take sessions now.

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// long has the tests that stand for endurance run at full length.
+var long = os.Getenv("CWMPGATE_LONG") == "1"
+
+var seed = flag.Uint64("seed", 1, "of what the tests leave to chance")
+
+// program is the real binary, made at most once.
+var program struct {
+	once sync.Once
+	dir  string
+	path string
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code := m.Run()
+	if program.dir != "" {
+		os.RemoveAll(program.dir)
+	}
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// buildProgram returns the path of the real binary.
+func buildProgram(t testing.TB) string {
+	t.Helper()
+	program.once.Do(func() {
+		if program.dir, program.err = os.MkdirTemp("", "cwmpgate-test-"); program.err != nil {
+			return
+		}
+		program.path = filepath.Join(program.dir, "cwmpgate")
+		out, err := exec.Command("go", "build", "-buildvcs=false", "-o", program.path, ".").CombinedOutput()
+		if err != nil {
+			program.err = fmt.Errorf("go build: %w\n%s", err, strings.TrimSpace(string(out)))
+		}
+	})
+	if program.err != nil {
+		t.Fatal(program.err)
+	}
+	return program.path
+}
