@@ -25,12 +25,14 @@ type coder struct {
 	mode  mode
 	found bool // asking and matching
 
-	// Decoding: the start tag of one child has been read, or have is false.
-	d     *Decoder
-	name  []byte
-	have  bool
-	moved bool    // a field took the child in this pass
-	owner element // the structure that is being read
+	// Decoding. A child's start tag is read when a field asks for its name,
+	// unless the field finds the whole element in the form it mostly has.
+	d      *Decoder
+	unread bool   // the next child's start tag has not been read
+	have   bool   // it has, and there was one
+	name   []byte // its local name
+	moved  bool   // a field took a child in this pass
+	owner  element
 
 	dst     []byte  // appending
 	visitor Visitor // walking
@@ -59,32 +61,47 @@ func (c *coder) contents(e element) {
 func (c *coder) children(e element) {
 	outer := c.owner
 	c.owner = e
-	c.next()
-	for c.have {
+	c.unread = true
+	for {
 		c.moved = false
 		e.fields(c)
-		if c.have && !c.moved {
+		if !c.child() {
+			break
+		}
+		if !c.moved {
 			c.vendorElement(e.extra())
-			c.next()
+			c.taken()
 		}
 	}
 	c.owner = outer
 }
 
-// next reads the start tag of the next child, or the end of the parent.
-func (c *coder) next() {
-	c.moved = true
-	if c.have = c.d.scan.Child(); c.have {
-		c.name = c.d.scan.Local()
+// child reads on to the next child; false where the parent has ended.
+func (c *coder) child() bool {
+	if c.unread {
+		c.unread = false
+		if c.have = c.d.scan.Child(); c.have {
+			c.name = c.d.scan.Local()
+		}
 	}
+	return c.have
 }
 
-// takes reports whether the child at hand is the element of that name.
-func (c *coder) takes(name string) bool { return c.have && string(c.name) == name }
+// next is child for those who read all children by themselves.
+func (c *coder) next() bool {
+	c.unread = true
+	return c.child()
+}
+
+// taken says that the child at hand was read to its end.
+func (c *coder) taken() { c.unread, c.moved = true, true }
+
+// takes reports whether the next child is the element of that name.
+func (c *coder) takes(name string) bool { return c.child() && string(c.name) == name }
 
 func (c *coder) fail(r Reason, detail string) {
 	c.d.scan.Fail(xmlscan.Reason(r), detail)
-	c.have = false
+	c.have, c.unread = false, false
 }
 
 func (c *coder) duplicate() {
@@ -95,6 +112,14 @@ func (c *coder) duplicate() {
 func (c *coder) text(name string, t *Text) {
 	switch c.mode {
 	case decoding:
+		if c.unread && !t.Set {
+			var x xmlscan.Text
+			if c.d.scan.Leaf(name, &x) {
+				t.set(&x)
+				c.moved = true
+				return
+			}
+		}
 		if !c.takes(name) {
 			return
 		}
@@ -102,8 +127,11 @@ func (c *coder) text(name string, t *Text) {
 			c.duplicate()
 			return
 		}
+		if c.owner == nil {
+			c.d.noteVersion() // an element of the header
+		}
 		c.read(t)
-		c.next()
+		c.taken()
 	case appending:
 		if t.Set {
 			c.leaf(name, t.Bytes)
@@ -121,17 +149,18 @@ func (c *coder) text(name string, t *Text) {
 
 func (c *coder) read(t *Text) {
 	x := c.d.scan.Text()
-	t.Bytes, t.Start, t.End, t.Set = x.Bytes, x.Start, x.End, true
+	t.set(&x)
 }
+
+func (t *Text) set(x *xmlscan.Text) { *t = Text{x.Bytes, x.Start, x.End, true} }
 
 // value is the Value of a ParameterValueStruct.
 func (c *coder) value(name string, t *Text, xsiType *[]byte) {
 	switch {
 	case c.mode == decoding && c.takes(name) && !t.Set:
 		*xsiType = c.d.scan.XSIType()
-		c.d.remember(*xsiType)
 		c.read(t)
-		c.next()
+		c.taken()
 	case c.mode == appending:
 		if t.Set {
 			c.typedLeaf(name, *xsiType, t.Bytes)
@@ -191,7 +220,7 @@ func (c *coder) structure(name string, e part) {
 			c.d.noteVersion()
 		}
 		c.children(e)
-		c.next()
+		c.taken()
 	case matching:
 		c.found = c.found || string(c.name) == name
 	case asking:

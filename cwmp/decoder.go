@@ -10,11 +10,11 @@ type Decoder struct {
 	limits  Limits
 	scan    *xmlscan.Scanner
 	shape   xmlscan.Shape
+	coder   coder
 	message Message
 	version xmlscan.Namespace // of the RPC, or of the fault in the detail
 
 	items, elements int // counted against the limits
-	listNamespaces  int // in scope where the list of values began
 
 	// Memory for the messages that come with every session or are long.
 	inform            Inform
@@ -52,7 +52,8 @@ func (d *Decoder) Decode(body []byte, charset string) (*Message, error) {
 	d.message = Message{}
 	d.inform = Inform{}
 	d.version, d.items, d.elements = xmlscan.NoNamespace, 0, 0
-	c := coder{mode: decoding, d: d}
+	d.coder = coder{mode: decoding, d: d}
+	c := &d.coder
 	if d.scan.Reset(body, charset) && c.envelope() && d.scan.Finish() {
 		d.message.Charset = d.scan.Charset()
 		d.message.Version = d.version.CWMPVersion()
@@ -73,7 +74,7 @@ func (c *coder) envelope() bool {
 		return false
 	}
 	var header, body bool
-	for c.next(); c.have; c.next() {
+	for c.next() {
 		ns, _ := s.Namespace()
 		switch name := string(c.name); {
 		case name != "Header" && name != "Body":
@@ -101,31 +102,30 @@ func (c *coder) envelope() bool {
 // header reads the elements of TR-069 and reads over all others, whatever is in
 // them.
 func (c *coder) header() {
-	h := &c.d.message.Header
-	for c.next(); c.have; {
-		ns, _ := c.d.scan.Namespace()
+	c.unread = true
+	for {
 		c.moved = false
-		h.fields(c)
-		if c.moved && ns >= xmlscan.CWMP {
-			c.d.version = ns
+		c.d.message.Header.fields(c)
+		if !c.child() {
+			return
 		}
-		if c.have && !c.moved {
+		if !c.moved {
 			c.d.scan.Skip()
-			c.next()
+			c.taken()
 		}
 	}
 }
 
 // body reads the one RPC or fault.
 func (c *coder) body() {
-	if c.next(); !c.have {
+	if !c.next() {
 		if c.d.scan.Err() == nil {
 			c.fail(ReasonEmptyBody, "the Body is empty")
 		}
 		return
 	}
 	c.rpc()
-	if c.next(); c.have {
+	if c.next() {
 		c.fail(ReasonSecondRPC, "the Body holds more than one element")
 	}
 }
@@ -187,18 +187,10 @@ func (d *Decoder) known(m Method, k Kind) (string, RPC) {
 	return r.name, r.request()
 }
 
-// noteVersion takes the version from the fault in a detail, where it has one.
+// noteVersion takes the version from the current element, where it has one.
 func (d *Decoder) noteVersion() {
 	if ns, _ := d.scan.Namespace(); ns.CWMPVersion() != "" {
 		d.version = ns
-	}
-}
-
-// remember keeps a Value's start tag for the list's next items, unless it or
-// what is around it declares namespaces of its own.
-func (d *Decoder) remember(xsiType []byte) {
-	if d.scan.Declared() == d.listNamespaces {
-		d.scan.Remember(xsiType)
 	}
 }
 

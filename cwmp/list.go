@@ -19,7 +19,7 @@ func list[T any, P interface {
 		}
 		*l = []T{}
 		c.d.reuse(l)
-		for c.next(); c.have; c.next() {
+		for c.next() {
 			if !c.isItem(item, also) {
 				c.inList()
 			} else if c.counted() {
@@ -28,7 +28,7 @@ func list[T any, P interface {
 			}
 		}
 		c.d.keep(l)
-		c.next()
+		c.taken()
 	case appending:
 		if *l != nil {
 			c.openList(name, "cwmp:"+item, len(*l))
@@ -78,7 +78,7 @@ func repeated[T any, P interface {
 				t.Type = c.d.scan.XSIType()
 			}
 			c.children(e)
-			c.next()
+			c.taken()
 		}
 	case appending:
 		for i := range *l {
@@ -115,8 +115,16 @@ func (c *coder) texts(name, item string, l *[]Text) {
 		}
 		*l = []Text{}
 		c.d.reuse(l)
-		for c.next(); c.have; c.next() {
-			if string(c.name) != item {
+		for {
+			var x xmlscan.Text
+			if c.d.scan.Leaf(item, &x) {
+				if c.counted() {
+					*l = append(*l, Text{})
+					(*l)[len(*l)-1].set(&x)
+				}
+			} else if !c.next() {
+				break
+			} else if string(c.name) != item {
 				c.inList()
 			} else if c.counted() {
 				*l = append(*l, Text{})
@@ -124,7 +132,7 @@ func (c *coder) texts(name, item string, l *[]Text) {
 			}
 		}
 		c.d.keep(l)
-		c.next()
+		c.taken()
 	case appending:
 		if *l != nil {
 			c.openList(name, textItem(item), len(*l))
@@ -175,7 +183,6 @@ func (c *coder) values(name string, l *[]ParameterValue) {
 		values = []ParameterValue{}
 	}
 	d.scan.Forget()
-	d.listNamespaces = d.scan.Declared()
 	var pair xmlscan.Pair
 	for {
 		if d.scan.Pair(&d.shape, &pair) {
@@ -189,7 +196,7 @@ func (c *coder) values(name string, l *[]ParameterValue) {
 			})
 			continue
 		}
-		if c.next(); !c.have {
+		if !c.next() {
 			break
 		}
 		if string(c.name) != item {
@@ -200,7 +207,7 @@ func (c *coder) values(name string, l *[]ParameterValue) {
 		}
 	}
 	d.values, *l = values, values
-	c.next()
+	c.taken()
 }
 
 func (c *coder) isItem(item string, also []string) bool {

@@ -55,7 +55,7 @@ func (c *coder) vendorElement(into *[]Element) {
 	}
 	e := Element{Name: Text{Bytes: c.name, Set: true}}
 	if c.d.scan.HasChildren() {
-		for c.next(); c.have; c.next() {
+		for c.next() {
 			c.vendorElement(&e.Elements)
 		}
 	} else {

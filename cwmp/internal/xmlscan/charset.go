@@ -16,10 +16,17 @@ const (
 
 // lookupCharset returns one of the four for any of its registered names, or "".
 func lookupCharset(label []byte) string {
-	if len(label) > 32 {
+	var lower [24]byte // longer than any of the names
+	if len(label) > len(lower) {
 		return ""
 	}
-	switch strings.ToLower(string(label)) {
+	for i, c := range label {
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		lower[i] = c
+	}
+	switch string(lower[:len(label)]) {
 	case "utf-8", "utf8":
 		return UTF8
 	case "iso-8859-1", "iso8859-1", "iso_8859-1", "iso_8859-1:1987", "iso-ir-100", "latin1", "latin-1", "l1", "ibm819", "cp819":

@@ -38,63 +38,56 @@ func isLetter(r rune) bool {
 	return i < len(letters)/2 && letters[2*i] <= r
 }
 
-// name reads a name from at on and returns where it ends.
-func (s *Scanner) name(at int) (end int, ok bool) {
+// name reads a qualified name from start on and returns where its local part
+// begins, which is start where there is no prefix, and where it ends.
+func (s *Scanner) name(start int) (local, end int, ok bool) {
 	src := s.src
-	i := at
-	for i < len(src) && nameClass[src[i]]&nameChar != 0 {
+	local = start
+	i := start
+	for i < len(src) {
+		class := nameClass[src[i]]
+		if class&nameChar == 0 {
+			if src[i] < 0x80 {
+				break
+			}
+			n := s.wideLetter(i)
+			if n == 0 {
+				return 0, 0, false
+			}
+			i += n
+			continue
+		}
+		if i == local && class&nameStart == 0 || src[i] == ':' && (local != start || i == start) {
+			s.fail(InvalidName, start, "not a name, or colons that make no prefix")
+			return 0, 0, false
+		}
 		i++
-	}
-	if i < len(src) && src[i] >= 0x80 {
-		i = s.wideName(i)
+		if src[i-1] == ':' {
+			local = i
+		}
 	}
 	switch {
 	case i == len(src):
 		s.fail(Truncated, i, "the document ends in markup")
-	case i == at || nameClass[src[at]]&nameStart == 0 && src[at] < 0x80:
-		s.fail(InvalidName, at, "no name where one must stand")
-	case i-at > s.limits.Name:
-		s.fail(LimitName, at, "the name is too long")
+	case i == local:
+		s.fail(InvalidName, start, "no name where one must stand")
+	case i-start > s.limits.Name:
+		s.fail(LimitName, start, "the name is too long")
 	default:
-		return i, true
+		return local, i, true
 	}
-	return i, false
+	return 0, 0, false
 }
 
-// wideName goes on reading a name that is not all ASCII.
-func (s *Scanner) wideName(i int) int {
-	for i < len(s.src) {
-		if s.src[i] < 0x80 {
-			if nameClass[s.src[i]]&nameChar == 0 {
-				break
-			}
-			i++
-			continue
-		}
-		r, n := utf8.DecodeRune(s.src[i:])
-		if !isLetter(r) {
-			s.fail(InvalidName, i, "a character that not every reader of XML takes in a name")
-			break
-		}
-		i += n
+// wideLetter returns the length of a character from U+0080 in a name, 0 where it
+// must not stand there.
+func (s *Scanner) wideLetter(i int) int {
+	r, n := utf8.DecodeRune(s.src[i:])
+	if !isLetter(r) {
+		s.fail(InvalidName, i, "a character that not every reader of XML takes in a name")
+		return 0
 	}
-	return i
-}
-
-// colon returns where the local part of the name at [start,end) begins; start
-// where there is no prefix.
-func (s *Scanner) colon(start, end int) (local int, ok bool) {
-	local = start
-	for i := start; i < end; i++ {
-		if s.src[i] == ':' {
-			if local != start || i == start || i+1 == end || s.src[i+1] < 0x80 && nameClass[s.src[i+1]]&nameStart == 0 {
-				s.fail(InvalidName, start, "colons that make no prefix")
-				return 0, false
-			}
-			local = i + 1
-		}
-	}
-	return local, true
+	return n
 }
 
 // Namespace is what a prefix stands for.

@@ -29,55 +29,78 @@ const knownTags = 8
 // meant only while the same namespaces are in scope.
 func (s *Scanner) Forget() { s.memo = s.memo[:0] }
 
-// Declared is how many namespaces are in scope.
-func (s *Scanner) Declared() int { return len(s.bindings) }
-
-// Remember keeps the meaning of the start tag that was read last.
-func (s *Scanner) Remember(xsiType []byte) {
-	top := &s.frames[len(s.frames)-1]
-	end := s.pos - 1
-	if top.empty {
-		end--
-	}
-	if len(s.memo) < knownTags {
-		s.memo = append(s.memo, known{s.src[top.nameEnd:end:end], xsiType})
-	}
-}
-
-// Pair reads the next child of the current element where it has exactly the
-// form of sh, plain text, and a start tag that was seen before. That is nearly
-// all of a long list. Where it returns false nothing was read, and Child will
-// read the same thing with all that XML allows.
-func (s *Scanner) Pair(sh *Shape, p *Pair) bool {
-	src := s.src
-	if s.err != nil || len(s.frames)+2 > s.limits.Depth {
+// Leaf reads the next child of the current element into t where it is nothing
+// but <name>plain text</name> or <name/>. Where it returns false nothing was
+// read, and Child will read the same thing with all that XML allows.
+func (s *Scanner) Leaf(name string, t *Text) bool {
+	src, n := s.src, len(name)
+	if !s.fast(1) {
 		return false
 	}
 	i := skip(src, s.pos)
-	start := i
-	if !at(src, i, sh.open) {
+	if len(src)-i < n+3 || src[i] != '<' || string(src[i+1:i+1+n]) != name {
 		return false
 	}
-	i = skip(src, i+len(sh.open))
+	start := i + n + 2
+	end := start
+	switch {
+	case src[i+n+1] == '>':
+		end = s.plainText(start)
+		if end < 0 || len(src)-end < n+3 || src[end+1] != '/' || src[end+n+2] != '>' || string(src[end+2:end+2+n]) != name {
+			return false
+		}
+		s.pos = end + n + 3
+		t.Bytes = src[start:end:end]
+	case src[i+n+1] == '/' && src[i+n+2] == '>':
+		start, end = i+n+1, i+n+3
+		s.pos = end
+		t.Bytes = src[end:end:end]
+	default:
+		return false
+	}
+	s.count(i+1, i+1+n)
+	t.Start, t.End = s.Original(start), s.Original(end)
+	return true
+}
+
+// fast reports whether the next child, with so many elements in each other, may
+// be read without being opened.
+func (s *Scanner) fast(depth int) bool {
+	return s.err == nil && !s.frames[len(s.frames)-1].empty && len(s.frames)+depth <= s.limits.Depth
+}
+
+// Pair reads the next child of the current element where it has exactly the
+// form of sh, with plain texts. That is nearly all of a long list. Where it
+// returns false nothing was read, as with Leaf, or there is an error.
+func (s *Scanner) Pair(sh *Shape, p *Pair) bool {
+	src := s.src
+	if !s.fast(2) {
+		return false
+	}
+	item := skip(src, s.pos)
+	if !at(src, item, sh.open) {
+		return false
+	}
+	i := skip(src, item+len(sh.open))
 	if !at(src, i, sh.firstOpen) {
 		return false
 	}
-	i += len(sh.firstOpen)
-	end := s.plainText(i)
-	if !at(src, end, sh.firstClose) {
+	first := i + len(sh.firstOpen)
+	firstEnd := s.plainText(first)
+	if !at(src, firstEnd, sh.firstClose) {
 		return false
 	}
-	first, firstEnd := i, end
-	i = skip(src, end+len(sh.firstClose))
+	i = skip(src, firstEnd+len(sh.firstClose))
 	if !at(src, i, sh.secondOpen) {
 		return false
 	}
-	i += len(sh.secondOpen)
-	tag := s.knownTag(i)
+	tag := s.knownTag(i + len(sh.secondOpen))
 	if tag == nil {
-		return false
+		if tag = s.learnTag(sh, item, i); tag == nil {
+			return false
+		}
 	}
-	i += len(tag.raw)
+	i += len(sh.secondOpen) + len(tag.raw)
 	second, secondEnd := i, i+2
 	if src[i] == '>' {
 		second = i + 1
@@ -98,16 +121,45 @@ func (s *Scanner) Pair(sh *Shape, p *Pair) bool {
 	s.pos = i + len(sh.close)
 	p.Type = tag.xsiType
 	p.First.Bytes = src[first:firstEnd:firstEnd]
-	if s.transcoded {
-		first, firstEnd = s.Original(first), s.Original(firstEnd)
-		second, secondEnd = s.Original(second), s.Original(secondEnd)
-	} else {
-		first, firstEnd, second, secondEnd = first+s.base, firstEnd+s.base, second+s.base, secondEnd+s.base
-	}
-	p.First.Start, p.First.End = first, firstEnd
-	p.Second.Start, p.Second.End = second, secondEnd
-	s.count(start+1, start+len(sh.open)-1)
+	p.First.Start, p.First.End = s.Original(first), s.Original(firstEnd)
+	p.Second.Start, p.Second.End = s.Original(second), s.Original(secondEnd)
+	s.count(item+1, item+len(sh.open)-1)
 	return true
+}
+
+// learnTag reads the second element's start tag at from, inside of the item, and
+// remembers it; nil where it cannot be remembered. The position does not change.
+func (s *Scanner) learnTag(sh *Shape, item, from int) *known {
+	if len(s.memo) == cap(s.memo) && cap(s.memo) > 0 {
+		return nil
+	}
+	pos, parent := s.pos, len(s.frames)-1
+	before, declared := s.frames[parent], len(s.bindings)
+	s.push(frame{name: item + 1, local: item + 1, nameEnd: item + len(sh.open) - 1, bindings: declared})
+	s.pos = from
+	if !s.startTag() {
+		return nil
+	}
+	top := &s.frames[len(s.frames)-1]
+	end := s.pos - 1
+	if top.empty {
+		end--
+	}
+	raw := s.src[top.nameEnd:end:end]
+	same := len(s.bindings) == declared && top.nameEnd-top.name == len(sh.secondOpen)-1
+	xsiType := s.XSIType()
+	s.bindings = s.bindings[:declared]
+	s.frames = s.frames[:parent+1]
+	s.frames[parent] = before
+	s.pos = pos
+	if !same {
+		return nil
+	}
+	if s.memo == nil {
+		s.memo = make([]known, 0, knownTags)
+	}
+	s.memo = append(s.memo, known{raw, xsiType})
+	return &s.memo[len(s.memo)-1]
 }
 
 // count notes a child of the current element by its name, for the path of an

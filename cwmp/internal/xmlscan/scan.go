@@ -309,7 +309,7 @@ func (s *Scanner) cdata() (content []byte, ok bool) {
 // for them, but they carry no meaning either.
 func (s *Scanner) instruction() bool {
 	start := s.pos
-	end, ok := s.name(s.pos + 2)
+	local, end, ok := s.name(s.pos + 2)
 	if !ok {
 		return false
 	}
@@ -318,7 +318,7 @@ func (s *Scanner) instruction() bool {
 		s.fail(InvalidDeclaration, start, "an XML declaration not at the beginning")
 		return false
 	}
-	if bytes.IndexByte(target, ':') >= 0 {
+	if local > start+2 {
 		s.fail(InvalidName, start, "a colon in the target of a processing instruction")
 		return false
 	}

@@ -14,11 +14,7 @@ type attribute struct {
 func (s *Scanner) startTag() bool {
 	s.tagStart = s.pos
 	start := s.pos + 1
-	end, ok := s.name(start)
-	if !ok {
-		return false
-	}
-	local, ok := s.colon(start, end)
+	local, end, ok := s.name(start)
 	if !ok {
 		return false
 	}
@@ -92,11 +88,7 @@ func (s *Scanner) attributes() bool {
 // attribute reads one attribute: name, "=", quoted value.
 func (s *Scanner) attribute() bool {
 	start := s.pos
-	end, ok := s.name(start)
-	if !ok {
-		return false
-	}
-	local, ok := s.colon(start, end)
+	local, end, ok := s.name(start)
 	if !ok {
 		return false
 	}
