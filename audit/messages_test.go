@@ -192,6 +192,11 @@ func otherSamples() []sample {
 	held := say("GetRPCMethods", "21", &cwmp.GetRPCMethods{})
 	held.Header.HoldRequests = cwmp.T("1")
 	held.Header.SessionTimeout = cwmp.T("60")
+	soapFault := say("Fault", "", &cwmp.Fault{FaultCode: cwmp.T("Server"), FaultString: cwmp.T("no")})
+	soapFault.Version = ""
+	duComplete := &cwmp.DUStateChangeComplete{CommandKey: cwmp.T("du"), Results: []cwmp.OperationResult{{UUID: cwmp.T("u-1"), CurrentState: cwmp.T("Failed")}}}
+	duComplete.Results[0].Fault.FaultCode = cwmp.T("9016")
+	duComplete.Results[0].Fault.FaultString = cwmp.T("http://fleet-user:plain-secret-24@files.example.net/app: 401")
 	latin := say("Reboot", "22", &cwmp.Reboot{CommandKey: cwmp.T("Zürich")})
 	latin.Charset = "iso-8859-1"
 	return []sample{
@@ -202,6 +207,18 @@ func otherSamples() []sample {
 		{"kicked", cwmp.PartyCPE, nil, say("Kicked", "24", &cwmp.Kicked{Command: cwmp.T("go"), Referer: cwmp.T("http://www.example.com/?s=plain-secret-30"), Arg: cwmp.T("a"), Next: cwmp.T("http://www.example.com/")})},
 		{"request-download", cwmp.PartyCPE, nil, say("RequestDownload", "25", &cwmp.RequestDownload{FileType: cwmp.T("2 Web Content"), FileTypeArg: []cwmp.Arg{
 			{Name: cwmp.T("Version"), Value: cwmp.T("2")}, {Name: cwmp.T("AccessToken"), Value: cwmp.T("plain-secret-01")}}})},
-		{"soap-fault", cwmp.PartyACS, ref(cwmp.MethodUnknown, 0), say("Fault", "", &cwmp.Fault{FaultCode: cwmp.T("Server"), FaultString: cwmp.T("no")})},
+		{"soap-fault", cwmp.PartyACS, ref(cwmp.MethodUnknown, 0), soapFault},
+		{"set-vouchers-response", cwmp.PartyCPE, ref(cwmp.MethodSetVouchers, 40), say("SetVouchersResponse", "23", &cwmp.SetVouchersResponse{})},
+		{"get-options-response", cwmp.PartyCPE, ref(cwmp.MethodGetOptions, 41), say("GetOptionsResponse", "", &cwmp.GetOptionsResponse{OptionList: []cwmp.Option{
+			{OptionName: cwmp.T("QoS"), VoucherSN: cwmp.T("7"), State: cwmp.T("1")}}})},
+		{"du-complete", cwmp.PartyCPE, nil, say("DUStateChangeComplete", "27", duComplete)},
+		{"kicked-response", cwmp.PartyACS, ref(cwmp.MethodKicked, 42), say("KickedResponse", "24", &cwmp.KickedResponse{NextURL: cwmp.T("//u:plain-secret-02@www.example.com/")})},
+		{"factory-reset", cwmp.PartyACS, nil, say("FactoryReset", "28", &cwmp.FactoryReset{})},
+		{"schedule-inform", cwmp.PartyACS, nil, say("ScheduleInform", "29", &cwmp.ScheduleInform{DelaySeconds: cwmp.T("60"), CommandKey: cwmp.T("si")})},
+		{"get-options", cwmp.PartyACS, nil, say("GetOptions", "30", &cwmp.GetOptions{OptionName: cwmp.T("")})},
+		{"get-queued", cwmp.PartyACS, nil, say("GetQueuedTransfers", "31", &cwmp.GetQueuedTransfers{})},
+		{"get-all-queued", cwmp.PartyACS, nil, say("GetAllQueuedTransfers", "32", &cwmp.GetAllQueuedTransfers{})},
+		{"get-attributes", cwmp.PartyACS, nil, say("GetParameterAttributes", "33", &cwmp.GetParameterAttributes{ParameterNames: texts("Device.")})},
+		{"autonomous-du", cwmp.PartyCPE, nil, say("AutonomousDUStateChangeComplete", "34", &cwmp.AutonomousDUStateChangeComplete{Results: []cwmp.AutonomousResult{{UUID: cwmp.T("u")}}})},
 	}
 }

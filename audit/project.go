@@ -6,7 +6,11 @@ import "fmt"
 // and seq are where the record was found; they must agree with what it says.
 // On an error rows is as before.
 func Project(log string, seq uint64, record []byte, rows *Rows) error {
-	p := projector{rows: rows, before: rows.lengths()}
+	p := projector{rows: rows, firstParameter: len(rows.Parameters)}
+	before := rows.lengths()
+	if n := len(rows.Records); n > 0 {
+		p.last = rows.Records[n-1]
+	}
 	p.reset(record)
 	p.record()
 	err := p.err
@@ -20,7 +24,7 @@ func Project(log string, seq uint64, record []byte, rows *Rows) error {
 		err = fmt.Errorf("it says that it is record %d of log %s", p.head.Seq, p.head.Log)
 	}
 	if err != nil {
-		rows.truncate(p.before)
+		rows.truncate(before)
 		return fmt.Errorf("project record %d of log %s: %w", seq, log, err)
 	}
 	return nil
@@ -31,17 +35,17 @@ func Project(log string, seq uint64, record []byte, rows *Rows) error {
 type projector struct {
 	scanner
 	rows    *Rows
-	before  [8]int
+	last    RecordRow // of the record before, whose texts are likely to return
 	version int64
 	head    Head
 	kind    string
 
 	connection Connection
 	certified  Certificate
-	from, acs  string
 
-	rpc  RPCRow
-	move TransferRow // what a message says of a transfer
+	firstParameter int // this record's, in rows
+	rpc            RPCRow
+	move           TransferRow // what a message says of a transfer
 }
 
 // record reads the members that all kinds share and hands over to the kind's
@@ -54,25 +58,25 @@ func (p *projector) record() {
 		case "v":
 			p.version = p.integer()
 		case "log":
-			p.head.Log = p.str()
+			p.head.Log = p.again(p.last.Log)
 		case "seq":
 			p.head.Seq = p.unsigned()
 		case "at":
 			p.head.At = p.moment()
 		case "kind":
-			p.kind = p.str()
+			p.kind = p.again(p.last.Kind)
 		case "node":
-			p.head.Node = p.str()
+			p.head.Node = p.again(p.last.Node)
 		case "tenant":
-			p.head.Tenant = p.str()
+			p.head.Tenant = p.again(p.last.Tenant)
 		case "session":
-			p.head.Session = p.str()
+			p.head.Session = p.again(p.last.Session)
 		case "n":
 			p.head.N = int(p.integer())
 		case "device":
 			p.device()
 		case "identity":
-			p.head.Identity = p.str()
+			p.head.Identity = p.again(p.last.Identity)
 		case "connection":
 			p.connected()
 		default:
@@ -123,6 +127,16 @@ func (p *projector) own(first []byte, begun *bool) {
 	}
 }
 
+// again reads a string and gives the one that it had before where it is the
+// same: the records of a session share most of their texts.
+func (p *projector) again(before string) string {
+	b := p.bytes()
+	if string(b) == before {
+		return before
+	}
+	return string(b)
+}
+
 func (p *projector) skipMember([]byte) { p.skip() }
 
 func (p *projector) device() {
@@ -130,13 +144,13 @@ func (p *projector) device() {
 	for begun := false; p.next('}', &begun); {
 		switch string(p.key()) {
 		case "manufacturer":
-			p.head.Manufacturer = p.str()
+			p.head.Manufacturer = p.again(p.last.Manufacturer)
 		case "oui":
-			p.head.OUI = p.str()
+			p.head.OUI = p.again(p.last.OUI)
 		case "class":
-			p.head.Class = p.str()
+			p.head.Class = p.again(p.last.Class)
 		case "serial":
-			p.head.Serial = p.str()
+			p.head.Serial = p.again(p.last.Serial)
 		default:
 			p.skip()
 		}
@@ -185,6 +199,7 @@ func (p *projector) certificate() {
 	}
 }
 
+// lengths is how many rows there are of each table.
 func (r *Rows) lengths() [8]int {
 	return [8]int{len(r.Records), len(r.Sessions), len(r.RPCs), len(r.Parameters),
 		len(r.Transfers), len(r.Refusals), len(r.Security), len(r.System)}

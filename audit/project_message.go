@@ -269,7 +269,7 @@ func (p *projector) message() {
 		}
 		p.rows.Parameters = append(p.rows.Parameters, ParameterRow{Action: action, Name: row.Object})
 	}
-	mine := p.rows.Parameters[p.before[3]:]
+	mine := p.rows.Parameters[p.firstParameter:]
 	for i := range mine {
 		q := &mine[i]
 		q.Head, q.Item = p.head, i

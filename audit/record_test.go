@@ -97,6 +97,21 @@ func TestNoSecretInAnyRecord(t *testing.T) {
 	}
 }
 
+// TestEveryRPCIsSampled keeps the tests over samples whole.
+func TestEveryRPCIsSampled(t *testing.T) {
+	seen := make(map[cwmp.Method]bool)
+	for _, s := range samples() {
+		if s.message.Kind == cwmp.KindRequest {
+			seen[s.message.Method] = true
+		}
+	}
+	for m := cwmp.MethodVendor; m <= cwmp.MethodKicked; m++ {
+		if !seen[m] {
+			t.Errorf("no sample of %s", m)
+		}
+	}
+}
+
 // TestSecretsStayComparable: the same secret gives the same hash, white space
 // around it apart, another one another, and another key another.
 func TestSecretsStayComparable(t *testing.T) {
