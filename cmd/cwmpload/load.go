@@ -140,7 +140,7 @@ func (w *worker) work(ctx context.Context, begin time.Time) {
 		w.serial = fmt.Appendf(w.serial[:0], serialForm, device)
 		inform := &cfg.messages.informs[int(n)%len(cfg.messages.informs)]
 		err := w.session(ctx, inform, int(n))
-		if ctx.Err() != nil {
+		if over(ctx) {
 			return
 		}
 		w.load.done.Add(1)
@@ -156,6 +156,12 @@ func (w *worker) work(ctx context.Context, begin time.Time) {
 	}
 }
 
+// over says that ctx has ended; a deadline is felt by the network before ctx.
+func over(ctx context.Context) bool {
+	until, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && time.Now().After(until)
+}
+
 func sleepUntil(ctx context.Context, due time.Time) bool {
 	if wait := time.Until(due); wait > 0 {
 		timer := time.NewTimer(wait)
@@ -165,7 +171,7 @@ func sleepUntil(ctx context.Context, due time.Time) bool {
 		case <-ctx.Done():
 		}
 	}
-	return ctx.Err() == nil
+	return !over(ctx)
 }
 
 // session plays one, from connection to the empty answer; keepAlive plays an

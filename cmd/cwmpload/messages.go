@@ -77,14 +77,14 @@ type messages struct {
 // GetParameterValuesResponse of about size bytes.
 func newMessages(size int, mix []eventShare) *messages {
 	m := &messages{
-		values: newTemplate(cwmptest.ValuesRPC(padding(deviceRoot+"DeviceInfo.SerialNumber", size))),
+		values: fit(size, cwmptest.ValuesRPC),
 		set:    newTemplate("<cwmp:SetParameterValuesResponse><Status>0</Status></cwmp:SetParameterValuesResponse>"),
 		refuse: newTemplate(cwmptest.FaultRPC(cwmptest.Fault{Code: "9000", Text: "Method not supported"})),
 	}
 	id := cwmptest.Identity{Manufacturer: "Example Networks", OUI: "00005E", ProductClass: "Load", Serial: serialMark}
 	now := time.Now().UTC().Format("2006-01-02T15:04:05Z")
 	for _, e := range mix {
-		inform := newTemplate(cwmptest.InformRPC(id, e.events, 0, now, padding(deviceRoot+"DeviceInfo.SerialNumber", informSize-900)))
+		inform := fit(informSize, func(list []cwmptest.Parameter) string { return cwmptest.InformRPC(id, e.events, 0, now, list) })
 		for range e.share {
 			m.informs = append(m.informs, inform)
 		}
@@ -92,12 +92,17 @@ func newMessages(size int, mix []eventShare) *messages {
 	return m
 }
 
-// padding is a list of parameters of about that many bytes as XML, whose first
-// names the device.
-func padding(first string, size int) []cwmptest.Parameter {
-	list := []cwmptest.Parameter{{Name: first, Value: serialMark}}
-	const each = 187 // bytes of one item
-	for i := 1; i*each < size-600; i++ {
+// fit has a message of n parameters made that is of about that size.
+func fit(size int, rpc func([]cwmptest.Parameter) string) template {
+	one, two := newTemplate(rpc(parameters(1))), newTemplate(rpc(parameters(2)))
+	each := two.size(nil) - one.size(nil)
+	return newTemplate(rpc(parameters(1 + max(0, size-one.size(nil))/each)))
+}
+
+// parameters are n, of which the first names the device.
+func parameters(n int) []cwmptest.Parameter {
+	list := []cwmptest.Parameter{{Name: deviceRoot + "DeviceInfo.SerialNumber", Value: serialMark}}
+	for i := 1; i < n; i++ {
 		list = append(list, cwmptest.Parameter{Name: fmt.Sprintf("%sLANDevice.1.Hosts.Host.%04d.HostName", deviceRoot, i),
 			Value: fmt.Sprintf("host-%06d.example.net", i)})
 	}

@@ -132,7 +132,7 @@ func (f *Fleet) session(ctx context.Context, d *Device) {
 		d.drift()
 	}
 	report, err := d.Session(ctx)
-	if err != nil && ctx.Err() != nil {
+	if err != nil && over(ctx) {
 		return
 	}
 	f.mu.Lock()
@@ -146,6 +146,12 @@ func (f *Fleet) session(ctx context.Context, d *Device) {
 		return
 	}
 	f.result.Latencies.Add(report.Took)
+}
+
+// over says that ctx has ended; a deadline is felt by the network before ctx.
+func over(ctx context.Context) bool {
+	until, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && time.Now().After(until)
 }
 
 // drift is a new address from the provider, with a new place to be reached at.
