@@ -24,17 +24,28 @@ func (r row) number(column string) int64 {
 	return n
 }
 
-// rows asks the store under dir, opened only to read.
-func rows(t testing.TB, dir string, f audit.Filter) (out []row) {
+// archive is a store opened only to read.
+type archive struct {
+	t     testing.TB
+	store *sqlite.Store
+}
+
+// openArchive opens the store under dir until the test ends.
+func openArchive(t testing.TB, dir string) *archive {
 	t.Helper()
 	s := sqlite.New(sqlite.Config{File: filepath.Join(dir, "audit.db"), ReadOnly: true})
 	if err := s.Open(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
-	for r, err := range s.Query(context.Background(), f) {
+	t.Cleanup(func() { s.Close() })
+	return &archive{t, s}
+}
+
+func (a *archive) rows(f audit.Filter) (out []row) {
+	a.t.Helper()
+	for r, err := range a.store.Query(context.Background(), f) {
 		if err != nil {
-			t.Fatal(err)
+			a.t.Fatal(err)
 		}
 		m := row{}
 		for i, c := range r.Columns {
@@ -80,12 +91,12 @@ type record struct {
 }
 
 // records is the whole ledger.
-func records(t testing.TB, dir string) (out []record) {
-	t.Helper()
-	for _, r := range rows(t, dir, audit.Filter{View: audit.ViewRecords}) {
+func (a *archive) records() (out []record) {
+	a.t.Helper()
+	for _, r := range a.rows(audit.Filter{View: audit.ViewRecords}) {
 		rec := record{line: r.text("record")}
 		if err := json.Unmarshal([]byte(rec.line), &rec); err != nil {
-			t.Fatalf("record %d: %v\n%s", r.number("seq"), err, rec.line)
+			a.t.Fatalf("record %d: %v\n%s", r.number("seq"), err, rec.line)
 		}
 		out = append(out, rec)
 	}
