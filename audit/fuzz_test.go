@@ -38,7 +38,7 @@ func FuzzRecord(f *testing.F) {
 			t.Fatal(err)
 		}
 		p := got.Body.ParameterList[0]
-		if got.Device.Serial != valid(serial) || p.Name != valid(string(appendMasked(nil, []byte(name), false, nil))) || p.Type != valid(kind) {
+		if got.Device.Serial != valid(clip(serial, longestName)) || p.Name != valid(string(appendMasked(nil, []byte(name), false, nil))) || p.Type != valid(clip(kind, longestName)) {
 			t.Errorf("%q, %q, %q became %s", serial, name, kind, record)
 		}
 		want := valid(string(appendMasked(nil, []byte(value), false, nil)))
