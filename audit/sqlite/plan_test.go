@@ -21,7 +21,7 @@ func TestPlans(t *testing.T) {
 	}
 	// The large tables under their names in the views. In the order of time, a
 	// scan of an index ends at the limit.
-	large := regexp.MustCompile(`^SCAN [lprs]( |$)`)
+	large := regexp.MustCompile(`^SCAN [lprst]( |$)`)
 	since := time.Date(2026, 11, 24, 20, 1, 0, 0, time.UTC)
 	var filters []audit.Filter
 	for _, view := range audit.Views() {
@@ -38,7 +38,7 @@ func TestPlans(t *testing.T) {
 		audit.Filter{View: audit.ViewRecords, Session: "s-1-T1"},
 		audit.Filter{View: audit.ViewRPCs, Session: "s-1-T1"})
 	for _, f := range filters {
-		text, args, err := s.statement(t.Context(), f)
+		text, args, err := statement(t.Context(), s.read.Load(), f)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,11 +46,15 @@ func TestPlans(t *testing.T) {
 		for _, step := range plan {
 			scan := large.MatchString(step)
 			narrowed := f.Device != "" || f.Parameter != "" || f.Session != "" || f.After > 0
+			// Lives of transfers are folded from all steps, but for those of a device.
+			if f.View == audit.ViewTransfers && f.Device == "" {
+				scan = false
+			}
 			if scan && !strings.Contains(step, "USING INDEX") || strings.HasSuffix(step, "(log=?)") {
 				t.Errorf("%+v reads a whole table\n%s\n\t%s", f, text, strings.Join(plan, "\n\t"))
 				break
 			}
-			if scan && narrowed && f.View != audit.ViewTransfers {
+			if scan && narrowed {
 				t.Errorf("%+v is not narrowed by an index\n%s\n\t%s", f, text, strings.Join(plan, "\n\t"))
 				break
 			}
@@ -64,7 +68,7 @@ func TestPlans(t *testing.T) {
 
 func explain(t *testing.T, s *Store, text string, args []any) (steps []string) {
 	t.Helper()
-	rows, err := s.read.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+text, args...)
+	rows, err := s.read.Load().QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+text, args...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -24,18 +26,19 @@ func (s *Store) Query(ctx context.Context, f audit.Filter) iter.Seq2[audit.Row, 
 }
 
 func (s *Store) query(ctx context.Context, f audit.Filter, yield func(audit.Row, error) bool) error {
-	if s.read == nil {
+	db := s.read.Load()
+	if db == nil {
 		return errNotOpen
 	}
 	columns := f.View.Columns()
 	if columns == nil {
 		return fmt.Errorf("view %q is not one of %v", f.View, audit.Views())
 	}
-	text, args, err := s.statement(ctx, f)
+	text, args, err := statement(ctx, db, f)
 	if err != nil {
 		return err
 	}
-	rows, err := s.read.QueryContext(ctx, text, args...)
+	rows, err := db.QueryContext(ctx, text, args...)
 	if err != nil {
 		return err
 	}
@@ -61,7 +64,7 @@ func (s *Store) query(ctx context.Context, f audit.Filter, yield func(audit.Row,
 
 // statement makes the SQL of a filter. Devices and names are looked up first,
 // in their own small tables, so that the large ones are asked by number.
-func (s *Store) statement(ctx context.Context, f audit.Filter) (string, []any, error) {
+func statement(ctx context.Context, db *sql.DB, f audit.Filter) (string, []any, error) {
 	var q query
 	if f.Log != "" {
 		q.where("log_id = (SELECT id FROM logs WHERE log = ?)", f.Log)
@@ -93,7 +96,7 @@ func (s *Store) statement(ctx context.Context, f audit.Filter) (string, []any, e
 		q.where("outcome = ?", f.Outcome)
 	}
 	if f.Device != "" {
-		exact, same, err := devices(ctx, s.read, f.Device)
+		exact, same, err := devices(ctx, db, f.Device)
 		if err != nil {
 			return "", nil, err
 		}
@@ -103,11 +106,16 @@ func (s *Store) statement(ctx context.Context, f audit.Filter) (string, []any, e
 		q.oneOf("device_id", same)
 	}
 	if f.Parameter != "" && f.View == audit.ViewChanges {
-		ids, err := names(ctx, s.read, f.Parameter)
+		ids, err := names(ctx, db, f.Parameter)
 		if err != nil {
 			return "", nil, err
 		}
 		q.oneOf("name_id", ids)
+	}
+	if f.Device == "" && f.View == audit.ViewTransfers {
+		if err := q.narrowTransfers(ctx, db, f); err != nil {
+			return "", nil, err
+		}
 	}
 	return q.text(f), q.args, nil
 }
@@ -123,8 +131,9 @@ func (q *query) where(condition string, args ...any) {
 	q.args = append(q.args, args...)
 }
 
-// inline is how many numbers stand in the statement itself.
-const inline = 100
+// inline is how many numbers stand in the statement itself; a list that does
+// is passed on into the views, one that is read from JSON is not.
+const inline = 1000
 
 func (q *query) oneOf(column string, ids []int64) {
 	texts := make([]string, len(ids))
@@ -160,6 +169,48 @@ func (q *query) text(f audit.Filter) string {
 		from += " LIMIT " + strconv.Itoa(f.Limit)
 	}
 	return "SELECT " + columns + " FROM " + from
+}
+
+// narrowTransfers names the devices that the rows asked for are of. The life
+// of a transfer is folded from all steps of its device; without this, from
+// those of all devices.
+func (q *query) narrowTransfers(ctx context.Context, db *sql.DB, f audit.Filter) error {
+	since, until := int64(0), int64(math.MaxInt64)
+	if !f.Since.IsZero() {
+		since = f.Since.UnixMicro()
+	}
+	if !f.Until.IsZero() {
+		until = f.Until.UnixMicro()
+	}
+	all := f.Tenant != "" || f.Session != "" || f.RPC != "" || f.Outcome != "" || f.Log != "" || f.After > 0
+	if f.Limit > 0 && !all {
+		// Each request is a row, so none of the newest so many rows is older
+		// than the last of the newest so many requests.
+		err := db.QueryRowContext(ctx, `SELECT coalesce(min(at), ?1) FROM (SELECT at FROM transfers
+			WHERE at >= ?1 AND at < ?2 AND step = 'request' ORDER BY at DESC LIMIT ?3) HAVING count(*) = ?3`,
+			since, until, f.Limit).Scan(&since)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+	}
+	rows, err := db.QueryContext(ctx, `SELECT DISTINCT device FROM transfers
+		WHERE at >= ? AND at < ? AND device IS NOT NULL LIMIT ?`, since, until, inline+1)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var list []string
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return err
+		}
+		list = append(list, strconv.FormatInt(id, 10))
+	}
+	if len(list) <= inline {
+		q.where("(device_id IS NULL OR device_id IN (" + strings.Join(list, ", ") + "))")
+	}
+	return rows.Err()
 }
 
 // devices gives the numbers of the devices asked for: as spelled, and those

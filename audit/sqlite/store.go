@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	driver "modernc.org/sqlite"
@@ -43,7 +44,7 @@ type Store struct {
 	mu     sync.Mutex // held by whoever uses writer
 	writer *writer    // nil where read-only
 	db     *sql.DB    // the writer's one connection
-	read   *sql.DB
+	read   atomic.Pointer[sql.DB]
 }
 
 // New makes a store and touches nothing; Open does.
@@ -77,10 +78,12 @@ func (s *Store) Open(ctx context.Context) (err error) {
 	} else if s.writer, err = openWriter(ctx, s.db); err != nil {
 		return err
 	}
-	if s.read, err = s.connect(true, readers); err != nil {
+	read, err := s.connect(true, readers)
+	if err != nil {
 		return err
 	}
-	return checkVersion(ctx, s.read)
+	s.read.Store(read)
+	return checkVersion(ctx, read)
 }
 
 // create makes the file with mode 0600; SQLite gives its -wal and -shm the
@@ -134,9 +137,8 @@ func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
-	if s.read != nil {
-		errs = append(errs, s.read.Close())
-		s.read = nil
+	if read := s.read.Swap(nil); read != nil {
+		errs = append(errs, read.Close())
 	}
 	if s.writer != nil {
 		errs = append(errs, s.writer.close())

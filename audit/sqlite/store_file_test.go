@@ -180,6 +180,65 @@ func TestRebuildRaw(t *testing.T) {
 	}
 }
 
+// TestCrash takes the file and its log as a crash in the middle of a cut would
+// leave them: what was committed is there, nothing of the cut, and the cut
+// can be written again.
+func TestCrash(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "audit.db")
+	s := open(t, file)
+	// Little memory for pages, so that the cut is on disk before its end.
+	if _, err := s.writer.conn.ExecContext(t.Context(), `PRAGMA cache_size = 10; PRAGMA cache_spill = 1`); err != nil {
+		t.Fatal(err)
+	}
+	l := storetest.Sample(60)
+	if err := s.Write(t.Context(), l.Batch(1, 40)); err != nil {
+		t.Fatal(err)
+	}
+	left := filepath.Join(t.TempDir(), "audit.db")
+	err := s.writer.transact(t.Context(), func() error {
+		if err := s.writer.write(t.Context(), l.All()); err != nil {
+			return err
+		}
+		if err := s.writer.tables.flush(t.Context()); err != nil {
+			return err
+		}
+		before := len(mustRead(t, file+"-wal"))
+		for _, end := range []string{"", "-wal"} {
+			if err := os.WriteFile(left+end, mustRead(t, file+end), 0o600); err != nil {
+				return err
+			}
+		}
+		if before < 100_000 {
+			t.Errorf("only %d bytes of the cut were on disk", before)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := open(t, left)
+	if n := count(t, after, audit.ViewRecords); n != 40 {
+		t.Fatalf("after a crash there are %d records, want 40", n)
+	}
+	if err := after.Write(t.Context(), l.All()); err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range append(projections[:], "ledger") {
+		if got, want := raw(t, after, table), raw(t, s, table); got != want {
+			t.Errorf("%s differs from a store that did not crash", table)
+		}
+	}
+}
+
+func mustRead(t *testing.T, file string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 func TestLocked(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "audit.db")
 	holder := open(t, file)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -103,7 +104,7 @@ var onceTests = []test{
 			ctx := &expiring{Context: t.Context(), done: make(chan struct{}), left: n}
 			if err := s.Write(ctx, l.All()); err != nil {
 				same(t, "after a write that failed", dump(t, s), before)
-			} else if ctx.left <= 0 {
+			} else if ctx.ended() {
 				break
 			}
 		}
@@ -131,11 +132,22 @@ var onceTests = []test{
 type expiring struct {
 	context.Context
 	done chan struct{}
+
+	mu   sync.Mutex
 	left int
 }
 
-func (c *expiring) Done() <-chan struct{} { c.Err(); return c.done }
+func (c *expiring) ended() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.left <= 0
+}
+
+func (c *expiring) Done() <-chan struct{} { _ = c.Err(); return c.done }
+
 func (c *expiring) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.left--
 	if c.left == 0 {
 		close(c.done)
@@ -145,6 +157,7 @@ func (c *expiring) Err() error {
 	}
 	return nil
 }
+
 func (c *expiring) Deadline() (time.Time, bool) { return time.Time{}, false }
 
 func differs(t *testing.T, s Store, change func(*audit.Batch)) {

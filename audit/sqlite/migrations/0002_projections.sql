@@ -67,6 +67,7 @@ CREATE TABLE parameters (
 ) WITHOUT ROWID;
 CREATE INDEX parameters_device ON parameters (device, name, at, log, seq, item);
 CREATE INDEX parameters_name ON parameters (name, at, log, seq, item) WHERE changed;
+CREATE INDEX parameters_device_at ON parameters (device, at, log, seq, item) WHERE changed;
 CREATE INDEX parameters_at ON parameters (at, log, seq, item) WHERE changed;
 
 CREATE TABLE transfers (
@@ -108,8 +109,8 @@ CREATE TABLE transfers (
     PRIMARY KEY (log, seq, item)
 ) WITHOUT ROWID;
 CREATE INDEX transfers_at ON transfers (at, log, seq, item);
-CREATE INDEX transfers_key ON transfers (device, command_key, at);
-CREATE INDEX transfers_path ON transfers (device, path, at);
+CREATE INDEX transfers_key ON transfers (device, command_key, step, at);
+CREATE INDEX transfers_path ON transfers (device, path, step, at);
 CREATE INDEX transfers_answers ON transfers (log, answers) WHERE answers IS NOT NULL;
 
 CREATE TABLE sessions (

@@ -121,7 +121,8 @@ WHERE p.changed;
 -- Requests add one to what is open, completions take one, never below none; an
 -- accepted CancelTransfer begins a new era with nothing open; a run lies between
 -- two moments with nothing open. Where a completion found two open, nobody can
--- say whose it was, nor whose those behind it in the same run are.
+-- say whose it was, nor whose those behind it in the same run are. A device is
+-- part of every window, so that asking for some reads those alone.
 CREATE VIEW transfer_steps AS
 WITH step AS (
     SELECT t.device, t.command_key, t.at, t.log, t.seq, t.item, t.step,
@@ -137,8 +138,11 @@ WITH step AS (
        -- A CPE says it again where nobody confirmed it.
        OR t.step = 'complete' AND NOT EXISTS (
             SELECT 1 FROM transfers AS b
-            WHERE b.device = t.device AND b.command_key = t.command_key AND b.step = 'complete'
-              AND (b.at, b.log, b.seq) < (t.at, t.log, t.seq)
+            WHERE (b.log, b.seq, b.item) = (
+                    SELECT c.log, c.seq, c.item FROM transfers AS c
+                    WHERE c.device = t.device AND c.command_key = t.command_key AND c.step = 'complete'
+                      AND (c.at, c.log, c.seq) < (t.at, t.log, t.seq)
+                    ORDER BY c.at DESC, c.log DESC, c.seq DESC LIMIT 1)
               AND b.fault_code IS t.fault_code AND b.start_text IS t.start_text AND b.finish_text IS t.finish_text
               AND NOT EXISTS (SELECT 1 FROM rpcs AS a INDEXED BY rpcs_answers WHERE a.log = b.log AND a.answers = b.seq))
 ), era AS (
@@ -170,11 +174,26 @@ SELECT *,
 FROM runs
 WINDOW run AS (PARTITION BY device, command_key, era, run);
 
+-- The bytes that went through for a request: same device, same path, behind
+-- it and before the next request for that path.
+CREATE VIEW transfer_bytes AS
+SELECT t.log, t.seq, b.at, b.http_status, b.bytes, b.sha256
+FROM transfers AS t
+LEFT JOIN transfers AS q ON (q.log, q.seq, q.item) =
+    (SELECT n.log, n.seq, n.item FROM transfers AS n
+     WHERE n.device = t.device AND n.path = t.path AND n.step = 'request'
+       AND (n.at, n.log, n.seq) > (t.at, t.log, t.seq)
+     ORDER BY n.at, n.log, n.seq LIMIT 1)
+JOIN transfers AS b ON b.device = t.device AND b.path = t.path AND b.step = 'bytes'
+    AND (b.at, b.log, b.seq) > (t.at, t.log, t.seq)
+    AND (b.at, b.log, b.seq) < (coalesce(q.at, 9223372036854775807), coalesce(q.log, 0), coalesce(q.seq, 0))
+WHERE t.step = 'request';
+
 -- One row per transfer: the requests with what became of them, and what
 -- belongs to no request.
 CREATE VIEW view_transfers AS
 WITH life AS (
-    SELECT w.log, w.seq, w.item, w.answered, w.status,
+    SELECT w.log, w.seq, w.item, w.device, w.answered, w.status,
         CASE WHEN w.step = 'complete' THEN CASE WHEN w.open = 0 THEN 'unattached' ELSE 'ambiguous' END
             WHEN w.status = '0' AND w.outcome = 'accepted' THEN 'completed'
             WHEN w.way = 0 THEN w.outcome
@@ -187,7 +206,7 @@ WITH life AS (
     FROM transfer_steps AS w
     WHERE w.step = 'request' OR w.step = 'complete' AND (w.open = 0 OR w.ambiguous)
     UNION ALL
-    SELECT t.log, t.seq, t.item, NULL, NULL,
+    SELECT t.log, t.seq, t.item, t.device, NULL, NULL,
         CASE WHEN t.step = 'autonomous' THEN 'ended' ELSE 'relayed' END,
         t.log, t.seq, t.item, NULL, NULL
     FROM transfers AS t
@@ -217,24 +236,13 @@ SELECT
     coalesce(e.fault_text, i.fault_text, t.fault_text) AS fault_text,
     i.answered, CASE WHEN i.state = 'ended' THEN i.end_seq END AS completed,
 
-    t.log AS log_id, t.device AS device_id, t.item, NULL AS "to"
+    t.log AS log_id, i.device AS device_id, t.item, NULL AS "to"
+-- CROSS: the lives first, each of the other tables by its key.
 FROM life AS i
-JOIN transfers AS t ON t.log = i.log AND t.seq = i.seq AND t.item = i.item
+CROSS JOIN transfers AS t ON t.log = i.log AND t.seq = i.seq AND t.item = i.item
 JOIN ledger AS l ON l.log = i.log AND l.seq = i.seq
 JOIN logs AS g ON g.id = i.log
 LEFT JOIN devices AS d ON d.id = l.device
 -- What is done at once says its times in the response.
 LEFT JOIN transfers AS m ON i.status = '0' AND m.log = i.log AND m.seq = i.answered AND m.step = 'response'
 LEFT JOIN transfers AS e ON i.state = 'ended' AND e.log = i.end_log AND e.seq = i.end_seq AND e.item = i.end_item;
-
--- The bytes that went through for a request: same device, same path, behind
--- it and before the next request for that path.
-CREATE VIEW transfer_bytes AS
-SELECT t.log, t.seq, b.at, b.http_status, b.bytes, b.sha256
-FROM transfers AS t
-JOIN transfers AS b ON b.device = t.device AND b.path = t.path
-WHERE t.step = 'request' AND b.step = 'bytes' AND (b.at, b.log, b.seq) > (t.at, t.log, t.seq)
-  AND NOT EXISTS (
-    SELECT 1 FROM transfers AS q
-    WHERE q.device = b.device AND q.path = b.path AND q.step = 'request'
-      AND (q.at, q.log, q.seq) > (t.at, t.log, t.seq) AND (q.at, q.log, q.seq) < (b.at, b.log, b.seq));
