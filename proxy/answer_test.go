@@ -1,0 +1,116 @@
+package proxy
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cwmpgate/cwmpgate/configs"
+	"github.com/cwmpgate/cwmpgate/proxy/h1"
+	"github.com/cwmpgate/cwmpgate/proxy/upstream"
+)
+
+func testNode(t *testing.T, url string) *upstream.Node {
+	t.Helper()
+	var c upstream.Config
+	c.SetDefaults()
+	if err := c.URL.UnmarshalText([]byte(url)); err != nil {
+		t.Fatal(err)
+	}
+	n, err := upstream.New(c, upstream.Options{Connect: time.Second, Answer: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestLocation(t *testing.T) {
+	f := func(in, want string) {
+		t.Helper()
+		x := &exchange{
+			tenant: &tenant{upstream: testNode(t, "http://192.0.2.10:7550"), redirects: map[string]bool{"other.example.com": true}},
+			conn:   &conn{scheme: []byte("https")}, req: &h1.Request{Host: []byte("gw.example.com:7547")},
+		}
+		got, err := x.location([]byte(in))
+		if want == "" {
+			if reasonOf(err) != reasonRedirect {
+				t.Errorf("%q became %q, %v; want a refusal", in, got, err)
+			}
+			return
+		}
+		if err != nil || string(got) != want {
+			t.Errorf("%q became %q, %v; want %q", in, got, err, want)
+		}
+	}
+	f("http://192.0.2.10:7550/other?x=1", "https://gw.example.com:7547/other?x=1")
+	f("http://192.0.2.10:7550", "https://gw.example.com:7547/")
+	f("http://192.0.2.10:7550/a%2Fb?", "https://gw.example.com:7547/a%2Fb?")
+	f("http://gw.example.com:7547/x", "https://gw.example.com:7547/x")
+	f("HTTP://GW.example.com:7547/x", "https://gw.example.com:7547/x")
+	f("/other?x=1", "/other?x=1")
+	f("other", "other")
+	f("https://other.example.com:1234/x", "https://other.example.com:1234/x")
+	f("https://192.0.2.99:7548/acs", "")
+	f("//192.0.2.99/acs", "")
+	f("http://user@192.0.2.10:7550/", "")
+	f("ftp://192.0.2.10:7550/", "")
+	f("http://192.0.2.10:7551/", "")
+	f("/\\192.0.2.99/", "")
+	f("javascript:alert(1)", "")
+	f("http://[::1", "")
+}
+
+func TestUntrustedFields(t *testing.T) {
+	f := func(name string, want bool) {
+		t.Helper()
+		if got := isUntrusted([]byte(name)); got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+	for _, n := range []string{"X-Forwarded-For", "x-forwarded-FOR", "X_Forwarded_For", "Forwarded", "FORWARDED", "X-Real-IP", "Client-Cert", "client-cert-chain", "X-SSL-Client-Cert"} {
+		f(n, true)
+	}
+	for _, n := range []string{"", "X", "SOAPAction", "X-Forwarded-Forx", "Content-Type", strings.Repeat("X-Forwarded-For", 10)} {
+		f(n, false)
+	}
+}
+
+func TestForwardedElement(t *testing.T) {
+	f := func(addr, host, want string) {
+		t.Helper()
+		if got := string(forwardedElement([]byte(addr), []byte(host), []byte("https"))); got != want {
+			t.Errorf("%s %s: %s, want %s", addr, host, got, want)
+		}
+	}
+	f("192.0.2.1", "gw.example.com", `for=192.0.2.1;host="gw.example.com";proto=https`)
+	f("2001:db8::1", "", `for="[2001:db8::1]";proto=https`)
+}
+
+func TestTenantMatch(t *testing.T) {
+	f := func(m Match, listener, host, path string, want bool) {
+		t.Helper()
+		tn := &tenant{match: m, hosts: lowerSet(m.Hosts)}
+		if got := tn.matches(listener, host, path); got != want {
+			t.Errorf("%+v matches %s %s %s: %v", m, listener, host, path, got)
+		}
+	}
+	f(Match{}, "a", "", "/", true)
+	f(Match{Listener: "a"}, "a", "", "/", true)
+	f(Match{Listener: "a"}, "b", "", "/", false)
+	f(Match{Hosts: []string{"ACS.example.com"}}, "a", "acs.example.com", "/", true)
+	f(Match{Hosts: []string{"acs.example.com"}}, "a", "", "/", false)
+	f(Match{Path: "/acs"}, "a", "", "/acs", true)
+	f(Match{Path: "/acs"}, "a", "", "/acs/x", false)
+	f(Match{Path: "/acs/"}, "a", "", "/acs/x", true)
+	f(Match{Path: "/acs/"}, "a", "", "/acs", false)
+}
+
+func TestDefaultsAreWithinTheirOwnRanges(t *testing.T) {
+	root := struct {
+		Limits   Limits   `yaml:"limits"`
+		Timeouts Timeouts `yaml:"timeouts"`
+	}{Defaults().Limits, Defaults().Timeouts}
+	if err := configs.LoadBytes("t.yaml", []byte("limits: {fields: 100}\n"), &root); err != nil {
+		t.Error(err)
+	}
+}

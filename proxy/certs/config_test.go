@@ -1,0 +1,100 @@
+package certs
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"github.com/cwmpgate/cwmpgate/configs"
+)
+
+// handshake connects to a server with cfg and returns the certificate shown.
+func handshake(t *testing.T, cfg *tls.Config, client *tls.Config) *x509.Certificate {
+	t.Helper()
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	served := make(chan error, 1)
+	go func() { served <- tls.Server(a, cfg).Handshake() }()
+	c := tls.Client(b, client)
+	if err := c.Handshake(); err != nil {
+		t.Fatalf("handshake: %v", err)
+	}
+	if err := <-served; err != nil {
+		t.Fatalf("handshake, the server's side: %v", err)
+	}
+	return c.ConnectionState().PeerCertificates[0]
+}
+
+func TestSelfSignedIsMadeOnceAndKept(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	c := Config{SelfSigned: SelfSigned{Directory: configs.Path(dir), Names: []string{"acs.example.com", "192.0.2.1"}}}
+	first, err := ServerConfig(c, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{certName, keyName} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %o", name, info.Mode().Perm())
+		}
+	}
+	roots := x509.NewCertPool()
+	pem, err := os.ReadFile(filepath.Join(dir, certName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots.AppendCertsFromPEM(pem)
+	made := handshake(t, first, &tls.Config{ServerName: "acs.example.com", RootCAs: roots})
+	second, err := ServerConfig(c, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kept := handshake(t, second, &tls.Config{ServerName: "192.0.2.1", RootCAs: roots}); !kept.Equal(made) {
+		t.Error("the certificate was made anew")
+	}
+}
+
+func TestBrokenKeyIsAnError(t *testing.T) {
+	dir := t.TempDir()
+	c := Config{SelfSigned: SelfSigned{Directory: configs.Path(dir)}}
+	if _, err := ServerConfig(c, zerolog.Nop()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, keyName), []byte("no key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ServerConfig(c, zerolog.Nop()); err == nil {
+		t.Error("a broken key was taken, or silently replaced")
+	}
+}
+
+func TestALPNNeverOffersHTTP2(t *testing.T) {
+	cfg, err := ServerConfig(Config{SelfSigned: SelfSigned{Directory: configs.Path(t.TempDir())}}, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range cfg.NextProtos {
+		if p != "http/1.1" {
+			t.Errorf("ALPN offers %s", p)
+		}
+	}
+}
+
+func TestNoSNIAndUnknownSNIAreServed(t *testing.T) {
+	cfg, err := ServerConfig(Config{SelfSigned: SelfSigned{Directory: configs.Path(t.TempDir())}}, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"", "unknown.example.com"} {
+		handshake(t, cfg, &tls.Config{ServerName: name, InsecureSkipVerify: true})
+	}
+}

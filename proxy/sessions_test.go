@@ -1,0 +1,146 @@
+package proxy
+
+import (
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cwmpgate/cwmpgate/cwmp"
+)
+
+var here, elsewhere = netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("192.0.2.2/32")
+
+func testSession(t *testing.T, from netip.Prefix) *session {
+	return &session{id: newSessionID(), cookie: newCookie(), prefix: from, inFlight: make(chan struct{}, 1), state: cwmp.NewSession(), lease: testNode(t, "http://192.0.2.10:7550").Lease()}
+}
+
+func TestKeysThatSeveralSessionsHaveNameNone(t *testing.T) {
+	table := newSessions(10, time.Minute)
+	a, b := testSession(t, here), testSession(t, here)
+	table.add(a, &conn{})
+	table.add(b, &conn{})
+	table.key(a, "lb=node7")
+	if table.withKey("lb=node7") != a {
+		t.Error("a cookie of one session does not name it")
+	}
+	table.key(b, "lb=node7")
+	if table.withKey("lb=node7") != nil {
+		t.Error("a cookie of two sessions names one of them")
+	}
+	table.end(b)
+	if table.withKey("lb=node7") != a {
+		t.Error("a cookie still names an ended session")
+	}
+	table.end(a)
+}
+
+func TestKeysOfASessionAreBounded(t *testing.T) {
+	table := newSessions(10, time.Minute)
+	s := testSession(t, here)
+	table.add(s, &conn{})
+	for i := range 10 * maxKeys {
+		table.key(s, string(rune('a'+i)))
+	}
+	if len(s.keys) != maxKeys || len(table.byKey) != maxKeys {
+		t.Errorf("%d and %d keys are kept", len(s.keys), len(table.byKey))
+	}
+	table.end(s)
+	if len(table.byKey) != 0 {
+		t.Errorf("%d keys of an ended session are kept", len(table.byKey))
+	}
+}
+
+// A DeviceId is a claim: an Inform must not end the session of another address.
+func TestRivals(t *testing.T) {
+	f := func(what string, from netip.Prefix, user, verified string, want bool) {
+		t.Helper()
+		table := newSessions(10, time.Minute)
+		old := testSession(t, here)
+		table.add(old, &conn{})
+		table.named(old, "device")
+		table.verified(old, verified)
+		if got := len(table.rivals(&conn{}, "device", from, user)) == 1; got != want {
+			t.Errorf("%s: superseded %v, want %v", what, got, want)
+		}
+		if len(table.rivals(&conn{}, "another", here, user)) != 0 {
+			t.Errorf("%s: another device's session is superseded", what)
+		}
+		table.end(old)
+	}
+	f("same source", here, "", "", true)
+	f("other source", elsewhere, "", "", false)
+	f("other source, claims the user", elsewhere, "u", "", false)
+	f("other source, the verified user", elsewhere, "u", "u", true)
+	f("other source, another user", elsewhere, "v", "u", false)
+}
+
+func TestBoundTo(t *testing.T) {
+	table := newSessions(10, time.Minute)
+	s := testSession(t, here)
+	f := func(from netip.Prefix, user string, want bool) {
+		t.Helper()
+		if got := table.boundTo(s, from, user); got != want {
+			t.Errorf("%s %q: %v, want %v", from, user, got, want)
+		}
+	}
+	f(here, "", true)
+	f(here, "anyone", true)
+	f(elsewhere, "", false)
+	table.verified(s, "u")
+	f(here, "", true)
+	f(here, "v", false)
+	f(elsewhere, "u", true)
+	f(elsewhere, "", false)
+}
+
+func TestEndedSessionLingersAndIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := newSessions(1, 10*time.Second)
+		s, c := testSession(t, here), &conn{}
+		table.add(s, c)
+		if table.add(testSession(t, here), &conn{}) {
+			t.Error("more sessions than the limit")
+		}
+		fired := 0
+		table.start(s, time.Minute, func() { fired++ })
+		if !table.end(s) || table.end(s) {
+			t.Error("only the first end counts")
+		}
+		if table.withCookie(s.cookie) != s || table.of(c) != s || table.isOpen(s) {
+			t.Error("an ended session is not known for a while")
+		}
+		time.Sleep(11 * time.Second)
+		synctest.Wait()
+		if table.withCookie(s.cookie) != nil || table.of(c) != nil {
+			t.Error("an ended session is known for ever")
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if fired != 0 {
+			t.Error("the time-out of an ended session fired")
+		}
+		if !table.add(testSession(t, here), &conn{}) {
+			t.Error("an ended session still counts")
+		}
+		table.end(table.all()[0])
+		time.Sleep(time.Minute)
+	})
+}
+
+func TestIdleFollowsTheSession(t *testing.T) {
+	table := newSessions(10, time.Minute)
+	s, c := testSession(t, here), &conn{}
+	table.add(s, c)
+	if got := table.idle(c, time.Second); got != time.Second {
+		t.Errorf("without a time-out: %s", got)
+	}
+	table.start(s, 5*time.Minute, func() {})
+	if got := table.idle(c, time.Second); got < 5*time.Minute {
+		t.Errorf("a session that waits five minutes: %s", got)
+	}
+	table.end(s)
+	if got := table.idle(c, time.Second); got != time.Second {
+		t.Errorf("after the end: %s", got)
+	}
+}
