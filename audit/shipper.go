@@ -19,6 +19,10 @@ type ShipperConfig struct {
 	Sink       Sink
 	MaxRecords int           // of one batch; 2,000
 	MaxBytes   int           // of one batch; 8 MiB
+	// Gather is the pause behind a batch that was not full: each batch costs
+	// the store and the cursor syncs of their own, so that fewer are cheaper.
+	// 0: none.
+	Gather     time.Duration
 	MinBackoff time.Duration // after the first failure; 100 ms
 	MaxBackoff time.Duration // 30 s
 	Metrics    *metrics.Set
@@ -73,6 +77,9 @@ func (s *Shipper) Run(ctx context.Context) error {
 				s.cfg.Trouble(nil)
 			}
 			failures = 0
+			if len(s.batch.Entries) < s.cfg.MaxRecords && s.cfg.Gather > 0 && !pause(ctx, s.cfg.Gather) {
+				return nil
+			}
 			continue
 		}
 		s.metrics.errors.Inc()
