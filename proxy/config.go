@@ -92,7 +92,8 @@ type Limits struct {
 	Connections           int          `yaml:"connections" min:"1" doc:"Connections of CPEs open at once."`
 	ConnectionsPerAddress int          `yaml:"connections_per_address" min:"1" doc:"Connections open at once from one source prefix; many devices may stand behind one address."`
 	Handshakes            int          `yaml:"handshakes" min:"1" doc:"TLS handshakes under way at once."`
-	Sessions              int          `yaml:"sessions" min:"1" doc:"CWMP sessions open at once."`
+	Sessions              int          `yaml:"sessions" min:"1" doc:"CWMP sessions open at once; each may hold a connection to the ACS."`
+	SessionsPerAddress    int          `yaml:"sessions_per_address" min:"1" doc:"CWMP sessions open at once from one source prefix."`
 }
 
 // Timeouts bounds what peers may wait for.
@@ -134,7 +135,7 @@ func Defaults() Config {
 		Limits: Limits{
 			Head: 32 << 10, Fields: 100, Body: 16 << 20, Inflated: 64 << 20, File: 1 << 30, Memory: 256 << 20,
 			Depth: 64, Attributes: 64, Parameters: 100_000,
-			Connections: 10_000, ConnectionsPerAddress: 2_000, Handshakes: 512, Sessions: 20_000,
+			Connections: 10_000, ConnectionsPerAddress: 2_000, Handshakes: 512, Sessions: 10_000, SessionsPerAddress: 2_000,
 		},
 		Timeouts: Timeouts{
 			Handshake: seconds(10), Head: seconds(30), Body: seconds(30), Write: seconds(60), Idle: seconds(60),

@@ -41,7 +41,7 @@ type Gateway struct {
 func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.Set) (*Gateway, error) {
 	g := &Gateway{
 		cfg: cfg, log: log, recorder: recorder, now: time.Now,
-		sessions: newSessions(cfg.Limits.Sessions, time.Duration(cfg.Timeouts.Linger)),
+		sessions: newSessions(cfg.Limits.Sessions, cfg.Limits.SessionsPerAddress, time.Duration(cfg.Timeouts.Linger)),
 		gate:     newGate(cfg.Limits), conns: make(map[*conn]bool),
 		buffers: &buffers{budget: budget{max: int64(cfg.Limits.Memory)}},
 	}

@@ -134,8 +134,8 @@ func (x *exchange) begin() error {
 		Redactor: x.tenant.redactor, Connection: x.conn.facts(),
 	}
 	s.inFlight <- struct{}{}
-	if !x.gateway.sessions.add(s, x.conn) {
-		return refuse(503, reasonSessions, "limits.sessions = %d are open", x.gateway.cfg.Limits.Sessions)
+	if err := x.gateway.sessions.add(s, x.conn); err != nil {
+		return err
 	}
 	x.session = s
 	// What the CPE brings along belongs to this session too: a cookie that

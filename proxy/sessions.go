@@ -15,15 +15,17 @@ type sessions struct {
 	byCookie map[string]*session
 	byKey    map[string][]*session // tenant and ACS cookie, or tenant and nonce
 	byDevice map[string][]*session
+	byPrefix map[netip.Prefix]int
 	open     int
 	max      int
+	maxOf    int // of one source prefix
 	linger   time.Duration
 }
 
-func newSessions(max int, linger time.Duration) *sessions {
+func newSessions(max, maxOfPrefix int, linger time.Duration) *sessions {
 	return &sessions{
 		byCookie: make(map[string]*session), byKey: make(map[string][]*session), byDevice: make(map[string][]*session),
-		max: max, linger: linger,
+		byPrefix: make(map[netip.Prefix]int), max: max, maxOf: maxOfPrefix, linger: linger,
 	}
 }
 
@@ -31,16 +33,20 @@ func newSessions(max int, linger time.Duration) *sessions {
 const maxKeys = 32
 
 // add puts a new session in, unless there are too many.
-func (t *sessions) add(s *session, c *conn) bool {
+func (t *sessions) add(s *session, c *conn) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.open >= t.max {
-		return false
+		return refuse(503, reasonSessions, "limits.sessions = %d are open", t.max)
+	}
+	if t.byPrefix[s.prefix] >= t.maxOf {
+		return refuse(503, reasonSessionsOfAddress, "limits.sessions_per_address = %d are open from %s", t.maxOf, s.prefix)
 	}
 	t.open++
+	t.byPrefix[s.prefix]++
 	t.byCookie[s.cookie] = s
 	s.conn, c.session = c, s
-	return true
+	return nil
 }
 
 // moved takes note that s's request came over c.
@@ -164,6 +170,9 @@ func (t *sessions) end(s *session) bool {
 	}
 	s.ended = true
 	t.open--
+	if t.byPrefix[s.prefix]--; t.byPrefix[s.prefix] == 0 {
+		delete(t.byPrefix, s.prefix)
+	}
 	if s.timer != nil {
 		s.timer.Stop()
 	}

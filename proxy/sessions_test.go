@@ -16,7 +16,7 @@ func testSession(t *testing.T, from netip.Prefix) *session {
 }
 
 func TestKeysThatSeveralSessionsHaveNameNone(t *testing.T) {
-	table := newSessions(10, time.Minute)
+	table := newSessions(10, 10, time.Minute)
 	a, b := testSession(t, here), testSession(t, here)
 	table.add(a, &conn{})
 	table.add(b, &conn{})
@@ -36,7 +36,7 @@ func TestKeysThatSeveralSessionsHaveNameNone(t *testing.T) {
 }
 
 func TestKeysOfASessionAreBounded(t *testing.T) {
-	table := newSessions(10, time.Minute)
+	table := newSessions(10, 10, time.Minute)
 	s := testSession(t, here)
 	table.add(s, &conn{})
 	for i := range 10 * maxKeys {
@@ -55,7 +55,7 @@ func TestKeysOfASessionAreBounded(t *testing.T) {
 func TestRivals(t *testing.T) {
 	f := func(what string, from netip.Prefix, user, verified string, want bool) {
 		t.Helper()
-		table := newSessions(10, time.Minute)
+		table := newSessions(10, 10, time.Minute)
 		old := testSession(t, here)
 		table.add(old, &conn{})
 		table.named(old, "device")
@@ -76,7 +76,7 @@ func TestRivals(t *testing.T) {
 }
 
 func TestBoundTo(t *testing.T) {
-	table := newSessions(10, time.Minute)
+	table := newSessions(10, 10, time.Minute)
 	s := testSession(t, here)
 	f := func(from netip.Prefix, user string, want bool) {
 		t.Helper()
@@ -96,10 +96,10 @@ func TestBoundTo(t *testing.T) {
 
 func TestEndedSessionLingersAndIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		table := newSessions(1, 10*time.Second)
+		table := newSessions(1, 1, 10*time.Second)
 		s, c := testSession(t, here), &conn{}
 		table.add(s, c)
-		if table.add(testSession(t, here), &conn{}) {
+		if table.add(testSession(t, here), &conn{}) == nil {
 			t.Error("more sessions than the limit")
 		}
 		fired := 0
@@ -120,7 +120,7 @@ func TestEndedSessionLingersAndIsForgotten(t *testing.T) {
 		if fired != 0 {
 			t.Error("the time-out of an ended session fired")
 		}
-		if !table.add(testSession(t, here), &conn{}) {
+		if table.add(testSession(t, here), &conn{}) != nil {
 			t.Error("an ended session still counts")
 		}
 		table.end(table.all()[0])
@@ -129,7 +129,7 @@ func TestEndedSessionLingersAndIsForgotten(t *testing.T) {
 }
 
 func TestIdleFollowsTheSession(t *testing.T) {
-	table := newSessions(10, time.Minute)
+	table := newSessions(10, 10, time.Minute)
 	s, c := testSession(t, here), &conn{}
 	table.add(s, c)
 	if got := table.idle(c, time.Second); got != time.Second {
@@ -142,5 +142,28 @@ func TestIdleFollowsTheSession(t *testing.T) {
 	table.end(s)
 	if got := table.idle(c, time.Second); got != time.Second {
 		t.Errorf("after the end: %s", got)
+	}
+}
+
+func TestSessionsOfOneAddressAreBounded(t *testing.T) {
+	table := newSessions(10, 2, time.Minute)
+	first := testSession(t, here)
+	table.add(first, &conn{})
+	table.add(testSession(t, here), &conn{})
+	if got := reasonOf(table.add(testSession(t, here), &conn{})); got != reasonSessionsOfAddress {
+		t.Errorf("%q, want %q", got, reasonSessionsOfAddress)
+	}
+	if err := table.add(testSession(t, elsewhere), &conn{}); err != nil {
+		t.Errorf("another address: %v", err)
+	}
+	table.end(first)
+	if err := table.add(testSession(t, here), &conn{}); err != nil {
+		t.Errorf("after one has ended: %v", err)
+	}
+	for _, s := range table.all() {
+		table.end(s)
+	}
+	if len(table.byPrefix) != 0 {
+		t.Errorf("%d prefixes are still counted", len(table.byPrefix))
 	}
 }

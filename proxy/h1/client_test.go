@@ -177,8 +177,7 @@ func TestResponses(t *testing.T) {
 					t.Fatalf("%+v %q, %v", r, body, err)
 				}
 				if !c.reuse {
-					// What TLS holds back shows with a look at the socket only.
-					if conn.Peek() == nil {
+					if conn.Reusable() || conn.Peek() == nil {
 						t.Errorf("could be used again")
 					}
 					if wrote, err := conn.Send(postMethod, target, someFields, nil); wrote || !errors.Is(err, ErrNotReusable) {

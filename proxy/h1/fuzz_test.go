@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -150,11 +151,7 @@ func sameFields(t *testing.T, fields Fields, header http.Header, but ...string) 
 	at := map[string]int{}
 	for _, f := range fields {
 		name := http.CanonicalHeaderKey(string(f.Name))
-		skip := false
-		for _, b := range but {
-			skip = skip || name == b
-		}
-		if skip {
+		if slices.Contains(but, name) {
 			continue
 		}
 		values := header[name]
@@ -164,19 +161,10 @@ func sameFields(t *testing.T, fields Fields, header http.Header, but ...string) 
 		at[name]++
 	}
 	for name, values := range header {
-		if at[name] != len(values) && !contains(but, name) {
+		if at[name] != len(values) && !slices.Contains(but, name) {
 			t.Fatalf("net/http reads %q for %s, of which %d were seen", values, name, at[name])
 		}
 	}
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
 
 // writesTheSame sends what was read and reads it again: fields, order and body

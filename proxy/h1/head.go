@@ -175,8 +175,8 @@ func validHost(h []byte) bool {
 	return len(name) > 0 && all(name, isHost)
 }
 
-// parseResponse reads a whole head. none tells that no body follows whatever
-// the fields say, as after HEAD.
+// parseResponse reads a whole head. head tells that it answers HEAD. body is
+// the length of what follows, which the fields may not say.
 func parseResponse(b []byte, r *Response, fields Fields, head bool) (body int64, p *problem) {
 	line, rest := cutLine(b)
 	*r = Response{Fields: fields}

@@ -59,6 +59,32 @@ func TestExpectContinue(t *testing.T) {
 	}
 }
 
+// TestContinueOnlyBeforeTheBody: a client that has begun to send is not told to.
+func TestContinueOnlyBeforeTheBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe()
+		s := NewServer(server, ServerConfig{})
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			s.Next()
+			if body, err := s.ReadBody(nil, 10); string(body) != "hi" || err != nil {
+				t.Errorf("%q, %v", body, err)
+			}
+		}()
+		io.WriteString(client, post("Expect: 100-continue\r\nContent-Length: 2\r\n\r\nh"))
+		client.SetReadDeadline(time.Now().Add(time.Second))
+		told := make([]byte, 100)
+		if n, err := client.Read(told); n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("told %q, %v", told[:n], err)
+		}
+		io.WriteString(client, "i")
+		<-done
+		client.Close()
+		s.Close()
+	})
+}
+
 func TestKeepAlive(t *testing.T) {
 	for _, c := range []struct {
 		name, head string
@@ -646,6 +672,27 @@ func TestDrain(t *testing.T) {
 			}
 		})
 	}
+	t.Run("as-a-request-begins", func(t *testing.T) {
+		client, server := net.Pipe()
+		defer client.Close()
+		meets := &meeting{Conn: server}
+		s := NewServer(meets, ServerConfig{})
+		defer s.Close()
+		meets.read = s.Drain
+		go func() {
+			io.WriteString(client, "P")
+			io.WriteString(client, strings.TrimPrefix(second, "P"))
+		}()
+		if r, err := s.Next(); err != nil || string(r.Target) != "/second" {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		if body, err := s.ReadBody(nil, 10); string(body) != "ok" || err != nil {
+			t.Errorf("%q, %v", body, err)
+		}
+		if _, err := s.Next(); err != ErrIdle {
+			t.Errorf("ended with %v", err)
+		}
+	})
 	t.Run("while-idle", func(t *testing.T) {
 		ended := make(chan error, 1)
 		conns := make(chan *ServerConn, 1)
@@ -661,6 +708,21 @@ func TestDrain(t *testing.T) {
 			t.Errorf("ended with %v", err)
 		}
 	})
+}
+
+// meeting calls read when the first byte has been read but not yet returned.
+type meeting struct {
+	net.Conn
+	read func()
+}
+
+func (m *meeting) Read(p []byte) (int, error) {
+	n, err := m.Conn.Read(p)
+	if read := m.read; read != nil {
+		m.read = nil
+		read()
+	}
+	return n, err
 }
 
 // TestEarlyAnswer: the client reads the answer although it goes on sending a
@@ -729,12 +791,17 @@ func TestUnreadBody(t *testing.T) {
 // TestIdleMemory: a connection that waits holds no buffer, whatever it read
 // before.
 func TestIdleMemory(t *testing.T) {
+	t.Run("tcp", func(t *testing.T) { idleMemory(t, func(c net.Conn) net.Conn { return c }) })
+	t.Run("other", func(t *testing.T) { idleMemory(t, func(c net.Conn) net.Conn { return &counting{Conn: c} }) })
+}
+
+func idleMemory(t *testing.T, wrap func(net.Conn) net.Conn) {
 	const n = 300
 	big := post("Content-Length: 100000\r\nX-A: " + strings.Repeat("a", 20000) + "\r\n\r\n" + strings.Repeat("b", 100000))
 	answer := make([]byte, 200000)
 	conns := make(chan *ServerConn, n)
 	addr := serve(t, nil, func(c net.Conn) {
-		s := NewServer(c, ServerConfig{})
+		s := NewServer(wrap(c), ServerConfig{})
 		defer s.Close()
 		conns <- s
 		(&stub{}).run(s, 1<<20)
