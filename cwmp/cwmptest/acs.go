@@ -9,7 +9,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -49,50 +48,9 @@ type ACSConfig struct {
 	Intercept              func(http.ResponseWriter, *http.Request) bool // true: it has answered
 }
 
-// Informed is an Inform as the ACS read it.
-type Informed struct {
-	Identity   Identity
-	Events     []Event
-	Parameters []Parameter
-	User       string // that logged in, "" for none
-	Connection int    // counted by the ACS from 1
-	Session    string // its cookie or number
-	Header     http.Header
-}
-
-// Delivery is one RPC that the ACS sent, and the answer that came to it.
-type Delivery struct {
-	ID         string
-	Serial     string // whom it was meant for
-	Session    string
-	Connection int
-	Task       Task
-	Sent       []byte // with KeepBodies
-
-	Answered         bool
-	AnswerConnection int
-	AnswerID         string
-	Fault            *Fault
-	Status           string // of the response, where it has one
-	Values           []Parameter
-	Answer           []byte // with KeepBodies
-}
-
-// Completion is a TransferComplete that reached the ACS.
-type Completion struct{ Serial, CommandKey, FaultCode, FaultString string }
-
-// FileRequest is a GET or PUT that the ACS served.
-type FileRequest struct {
-	Method, Path, Range string
-	Status              int
-	Bytes               int64
-	SHA256              string // of a whole file
-	Connection          int
-	Header              http.Header
-}
-
 // ACS is a stub ACS. Use it as an http.Handler, or Open and Close it. Its
-// methods may be called at once.
+// methods may be called at once. Of what it knows to have happened it keeps the
+// last 150,000 entries of each list, or more.
 type ACS struct {
 	cfg      ACSConfig
 	server   *http.Server
@@ -108,16 +66,6 @@ type ACS struct {
 	nonces   map[string]bool
 	queues   map[string][]Task
 	truth    acsTruth
-}
-
-type acsTruth struct {
-	informs      []Informed
-	deliveries   []*Delivery
-	completions  []Completion
-	files        []FileRequest
-	misdelivered []Misdelivery
-	refusals     map[string]int
-	ended        int
 }
 
 type wireKey struct{}
@@ -312,61 +260,4 @@ func (a *ACS) refuse(rw http.ResponseWriter, f refusal) {
 		rw.Header().Set("Connection", "close")
 	}
 	http.Error(rw, f.text, f.status)
-}
-
-// Informs are those that were answered, in order.
-func (a *ACS) Informs() []Informed {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Clone(a.truth.informs)
-}
-
-// Deliveries are the RPCs it sent, in order.
-func (a *ACS) Deliveries() []Delivery {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	list := make([]Delivery, len(a.truth.deliveries))
-	for i, d := range a.truth.deliveries {
-		list[i] = *d
-	}
-	return list
-}
-
-// Completions are the TransferCompletes, in order.
-func (a *ACS) Completions() []Completion {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Clone(a.truth.completions)
-}
-
-// FileRequests are the GETs and PUTs, in order.
-func (a *ACS) FileRequests() []FileRequest {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Clone(a.truth.files)
-}
-
-// Misdelivered are the messages that came from other devices than the session's.
-func (a *ACS) Misdelivered() []Misdelivery {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Clone(a.truth.misdelivered)
-}
-
-// Refusals are counted by the text of the answer, "Invalid session" for one.
-func (a *ACS) Refusals() map[string]int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	counts := map[string]int{}
-	for k, v := range a.truth.refusals {
-		counts[k] = v
-	}
-	return counts
-}
-
-// Ended is how many sessions came to their regular end.
-func (a *ACS) Ended() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.truth.ended
 }

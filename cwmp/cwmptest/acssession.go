@@ -105,7 +105,7 @@ func (a *ACS) inform(q *acsRequest) (*acsAnswer, *refusal) {
 	if a.cfg.Character.nonceOnConnection() {
 		q.wire.session = s
 	}
-	a.truth.informs = append(a.truth.informs, in)
+	a.truth.informs = appendKept(a.truth.informs, in, keptEntries)
 	body := a.envelope(s, m.id, "<cwmp:InformResponse><MaxEnvelopes>1</MaxEnvelopes></cwmp:InformResponse>")
 	return &acsAnswer{body: body, cookies: a.cfg.Character.setCookie(s)}, nil
 }
@@ -156,7 +156,7 @@ func (a *ACS) answer(s *acsSession, q *acsRequest) (*acsAnswer, *refusal) {
 }
 
 func (a *ACS) misdelivered(serial, by, method string) {
-	a.truth.misdelivered = append(a.truth.misdelivered, Misdelivery{"acs", serial, by, method})
+	a.truth.misdelivered = appendKept(a.truth.misdelivered, Misdelivery{"acs", serial, by, method}, keptEntries)
 }
 
 // respond answers a request of the CPE.
@@ -164,8 +164,8 @@ func (a *ACS) respond(s *acsSession, m *message) *acsAnswer {
 	rpc := response(m.method, "")
 	switch m.method {
 	case "TransferComplete":
-		a.truth.completions = append(a.truth.completions, Completion{s.informed.Identity.Serial, m.rpc.value("CommandKey"),
-			m.rpc.value("FaultStruct", "FaultCode"), m.rpc.value("FaultStruct", "FaultString")})
+		a.truth.completions = appendKept(a.truth.completions, Completion{s.informed.Identity.Serial, m.rpc.value("CommandKey"),
+			m.rpc.value("FaultStruct", "FaultCode"), m.rpc.value("FaultStruct", "FaultString")}, keptEntries)
 		if a.cfg.Character == SerialCookie {
 			return &acsAnswer{plainEmpty: true}
 		}
@@ -205,7 +205,7 @@ func (a *ACS) next(s *acsSession) *acsAnswer {
 		d.Sent = body
 	}
 	s.pending = d
-	a.truth.deliveries = append(a.truth.deliveries, d)
+	a.truth.deliveries = appendKept(a.truth.deliveries, d, keptEntries)
 	return &acsAnswer{body: body}
 }
 
@@ -241,6 +241,9 @@ func (a *ACS) offer(q *acsRequest) {
 	q.nonce = randomHex(16)
 	q.wire.nonce = q.nonce
 	if !a.cfg.Character.nonceOnConnection() {
+		if len(a.nonces) >= keptEntries {
+			clear(a.nonces) // those who hold one are challenged again
+		}
 		a.nonces[q.nonce] = true
 	}
 }

@@ -47,7 +47,8 @@ type DeviceConfig struct {
 }
 
 // Device is one CPE with a data model of some forty parameters. One session
-// runs at a time; everything else may be called at any time.
+// runs at a time; everything else may be called at any time. Of what it knows to
+// have happened it keeps the last 7,500 entries of each list, or more.
 type Device struct {
 	cfg    DeviceConfig
 	target *url.URL
@@ -72,7 +73,7 @@ type Device struct {
 // deviceTruth is what the device knows to have happened.
 type deviceTruth struct {
 	exchanges    []Exchange
-	received     []Received
+	received     []*Received
 	sets         []SetResult
 	misdelivered []Misdelivery
 }
@@ -82,7 +83,7 @@ type Received struct {
 	ID, Method string
 	Connection int // counted by the device from 1
 	Fault      *Fault
-	Answered   bool // the answer's response was read
+	Answered   bool // the response to its answer was read
 }
 
 // SetResult is a SetParameterValues with the device's answer: a Status, or a Fault.
@@ -174,7 +175,15 @@ func (d *Device) chance(rate float64) bool {
 func (d *Device) Exchanges() []Exchange { return copied(d, &d.truth.exchanges) }
 
 // Received are the ACS's RPCs, in order.
-func (d *Device) Received() []Received { return copied(d, &d.truth.received) }
+func (d *Device) Received() []Received {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	list := make([]Received, len(d.truth.received))
+	for i, r := range d.truth.received {
+		list[i] = *r
+	}
+	return list
+}
 
 // Sets are the SetParameterValues and what became of each.
 func (d *Device) Sets() []SetResult { return copied(d, &d.truth.sets) }
@@ -203,7 +212,16 @@ func copied[T any](d *Device, list *[]T) []T {
 func note[T any](d *Device, list *[]T, v T) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	*list = append(*list, v)
+	*list = appendKept(*list, v, 10_000)
+}
+
+// appendKept lets go of the oldest quarter when a list is full: what runs for
+// days must not grow for days.
+func appendKept[T any](list []T, v T, most int) []T {
+	if len(list) >= most {
+		list = slices.Clone(list[most/4:])
+	}
+	return append(list, v)
 }
 
 // Close closes a connection that was kept open; the device may be used again.

@@ -282,3 +282,26 @@ func TestTimeout(t *testing.T) {
 		t.Errorf("session ended with %v", err)
 	}
 }
+
+// TestReceivedThoughUnanswered cuts the connection behind the ACS's RPC.
+func TestReceivedThoughUnanswered(t *testing.T) {
+	posts := 0
+	a := openACS(t, ACSConfig{Intercept: func(http.ResponseWriter, *http.Request) bool {
+		if posts++; posts == 3 {
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	}})
+	a.Queue("SN0001", SetParameterValues(Parameter{Name: root + "Time.NTPServer1", Value: "x"}))
+	d := newDevice(t, DeviceConfig{URL: a.URL()})
+	if _, err := d.Session(context.Background()); ErrorKind(err) != "connection" {
+		t.Fatalf("session ended with %v", err)
+	}
+	got := d.Received()
+	if len(got) != 1 || got[0].Answered || got[0].Method != "SetParameterValues" || len(d.Sets()) != 1 || d.Value("Time.NTPServer1") != "x" {
+		t.Errorf("received %+v, set %+v", got, d.Sets())
+	}
+	if list := a.Deliveries(); len(list) != 1 || list[0].Answered {
+		t.Errorf("sent %+v", list)
+	}
+}

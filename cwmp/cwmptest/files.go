@@ -21,7 +21,7 @@ func (a *ACS) serveFile(rw http.ResponseWriter, r *http.Request, w *acsWire) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.truth.files = append(a.truth.files, seen)
+	a.truth.files = appendKept(a.truth.files, seen, keptEntries)
 }
 
 func (a *ACS) file(rw http.ResponseWriter, r *http.Request, seen *FileRequest) {

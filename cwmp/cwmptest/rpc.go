@@ -49,7 +49,10 @@ func (v *visit) answer(m *message, got *Received) []byte {
 		rpc, f = v.perform(m)
 	}
 	if f != nil {
-		rpc, got.Fault = FaultRPC(*f), f
+		rpc = FaultRPC(*f)
+		d.mu.Lock()
+		got.Fault = f
+		d.mu.Unlock()
 	}
 	id := m.id
 	switch {
@@ -184,7 +187,7 @@ func (d *Device) setAttributes(rpc *node) (string, *Fault) {
 	return response("SetParameterAttributes", ""), nil
 }
 
-// reset brings the model back and forgets cookies and transfers.
+// reset brings the model back to what it was.
 func (d *Device) reset() {
 	fresh := newModel(d.cfg.Root, d.cfg.Identity, d.cfg.URL, d.cfg.ConnectionRequestURL)
 	d.model.mu.Lock()

@@ -141,9 +141,7 @@ func (v *visit) talk() error {
 			return err
 		}
 		if owed != nil {
-			owed.Answered = true
-			note(v.d, &v.d.truth.received, *owed)
-			v.report.RPCs++
+			v.settled(owed)
 			if q.CloseWithoutReading {
 				return errStopped
 			}
@@ -173,6 +171,14 @@ func (v *visit) talk() error {
 	return errTooLong
 }
 
+// settled notes that an answer went out and was heard.
+func (v *visit) settled(owed *Received) {
+	v.report.RPCs++
+	v.d.mu.Lock()
+	defer v.d.mu.Unlock()
+	owed.Answered = true
+}
+
 // after is what some CPEs do when the session is over.
 func (v *visit) after() error {
 	if !v.d.cfg.Quirks.ExtraEmptyPost {
@@ -198,6 +204,7 @@ func (v *visit) receive(m *message) (*Received, error) {
 	if strings.HasSuffix(m.method, "Response") {
 		return nil, fmt.Errorf("%s came where a request or nothing was due", m.method)
 	}
+	note(d, &d.truth.received, got)
 	return got, nil
 }
 
