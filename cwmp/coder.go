@@ -112,7 +112,7 @@ func (c *coder) duplicate() {
 func (c *coder) text(name string, t *Text) {
 	switch c.mode {
 	case decoding:
-		if c.unread && !t.Set {
+		if c.unread && !t.Set && c.owner != nil {
 			var x xmlscan.Text
 			if c.d.scan.Leaf(name, &x) {
 				t.set(&x)

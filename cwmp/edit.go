@@ -32,12 +32,17 @@ func (t Text) Edit(body, value []byte) Edit {
 // stay. charset is the Charset of the message that body was decoded to. An
 // edit whose value reads as what is there already changes nothing, however it
 // is written. An empty-element tag that gets a value becomes a start and an end
-// tag. Characters that the charset does not have become references. It is an
+// tag. Characters that the charset does not have become references; so do all
+// beyond US-ASCII in a body that has none yet, for then nobody had to know its
+// charset before. It is an
 // error if a value holds what XML forbids, if edits overlap, or if a range is
 // not the whole content of an element, blanks aside.
 func Apply(dst, body []byte, charset string, edits ...Edit) ([]byte, error) {
 	if !slices.IsSortedFunc(edits, byStart) {
 		edits = slices.SortedFunc(slices.Values(edits), byStart)
+	}
+	if xmlscan.IsASCII(body) {
+		charset = xmlscan.ASCII
 	}
 	done := 0
 	for _, e := range edits {

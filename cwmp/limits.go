@@ -14,5 +14,5 @@ type Limits struct {
 // DefaultLimits are far above what devices send: the largest data models have
 // some ten thousand parameters.
 func DefaultLimits() Limits {
-	return Limits{Depth: 64, Attributes: 64, Namespaces: 128, Name: 1024, Parameters: 100_000, Elements: 100_000}
+	return Limits{Depth: 64, Attributes: 64, Namespaces: 64, Name: 1024, Parameters: 100_000, Elements: 100_000}
 }

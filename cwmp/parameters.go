@@ -5,7 +5,8 @@ type ParameterValue struct {
 	Name, Value Text
 	// Type is the xsi:type of the Value with its prefix resolved: "xsd:string",
 	// "soap-enc:base64", "cwmp:…", "{namespace}name" for another namespace;
-	// as sent where the prefix is not declared, empty where there is no type.
+	// as sent where the prefix is not declared or its namespace is longer than
+	// 256 bytes, empty where there is no type.
 	Type []byte
 	Extra
 }

@@ -2,6 +2,7 @@ package xmlscan
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -122,12 +123,12 @@ func (s *Scanner) open(body []byte, header string) {
 // different charsets, the body is read up to the first byte that they differ on.
 func (s *Scanner) decode(body []byte, disputed bool) {
 	if s.charset == UTF8 && !disputed {
-		end, _, reason, detail := checkUTF8(body)
+		end, reason, detail := checkUTF8(body)
 		s.src, s.badReason, s.badDetail = body[:end], reason, detail
 		return
 	}
 	ascii := firstNotASCII(body)
-	end, _, reason, detail := checkUTF8(body[:ascii])
+	end, reason, detail := checkUTF8(body[:ascii])
 	s.src, s.badReason, s.badDetail = body[:end], reason, detail
 	if end < ascii || ascii == len(body) {
 		return
@@ -144,7 +145,12 @@ func (s *Scanner) decode(body []byte, disputed bool) {
 
 // transcode writes body as UTF-8 into scratch memory, up to its first bad byte.
 func (s *Scanner) transcode(body []byte, from int) {
-	wide := append(s.wide[:0], body[:from]...)
+	more := 1 // bytes that a character takes beyond its one
+	if s.charset == Windows1252 {
+		more = 2
+	}
+	wide := slices.Grow(s.wide[:0], len(body)+more*countNotASCII(body[from:]))
+	wide = append(wide, body[:from]...)
 	for i := from; i < len(body); {
 		if n := plainPrefix(body[i:]); n > 0 {
 			wide = append(wide, body[i:i+n]...)

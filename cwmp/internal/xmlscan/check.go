@@ -49,27 +49,25 @@ func plainPrefix(b []byte) int {
 }
 
 // checkUTF8 returns the offset of the first thing in b that is no character of
-// XML 1.0 (section 2.2) in UTF-8, or len(b), and whether all before is ASCII.
-func checkUTF8(b []byte) (end int, ascii bool, reason Reason, detail string) {
-	ascii = true
+// XML 1.0 (section 2.2) in UTF-8, or len(b), and why it is none.
+func checkUTF8(b []byte) (end int, reason Reason, detail string) {
 	for i := 0; ; {
 		i += plainPrefix(b[i:])
 		for i < len(b) && b[i] >= 0x80 {
-			ascii = false
 			r, n := utf8.DecodeRune(b[i:])
 			if r == utf8.RuneError && n == 1 {
-				return i, ascii, InvalidEncoding, "the bytes are not UTF-8"
+				return i, InvalidEncoding, "the bytes are not UTF-8"
 			}
 			if r == 0xFFFE || r == 0xFFFF {
-				return i, ascii, InvalidCharacter, "U+FFFE and U+FFFF are no characters"
+				return i, InvalidCharacter, "U+FFFE and U+FFFF are no characters"
 			}
 			i += n
 		}
 		if i == len(b) {
-			return i, ascii, "", ""
+			return i, "", ""
 		}
 		if b[i] < 0x20 && !isBlank(b[i]) {
-			return i, ascii, InvalidCharacter, "a control character that XML forbids"
+			return i, InvalidCharacter, "a control character that XML forbids"
 		}
 	}
 }
@@ -87,5 +85,15 @@ func firstNotASCII(b []byte) int {
 	}
 	return i
 }
+
+func countNotASCII(b []byte) (n int) {
+	for _, c := range b {
+		n += int(c >> 7)
+	}
+	return n
+}
+
+// IsASCII reports whether b has no byte from 0x80.
+func IsASCII(b []byte) bool { return firstNotASCII(b) == len(b) }
 
 func isBlank(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }

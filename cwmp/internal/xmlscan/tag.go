@@ -277,15 +277,19 @@ func (s *Scanner) XSIType() []byte {
 	return nil
 }
 
+// longestURI bounds the namespaces that are written out: a long one would be
+// copied for each value that has a type in it.
+const longestURI = 256
+
 // qualify writes a qualified name with the prefix that is usual for its
-// namespace, or as "{namespace}name".
+// namespace, or as "{namespace}name". It leaves what it cannot resolve.
 func (s *Scanner) qualify(q []byte) []byte {
 	prefix, local, found := bytes.Cut(q, []byte(":"))
 	if !found {
 		prefix, local = nil, q
 	}
 	ns, uri, ok := s.lookup(prefix)
-	if !ok || ns == NoNamespace || !IsNCName(local) || found && !IsNCName(prefix) {
+	if !ok || ns == NoNamespace || len(uri) > longestURI || !IsNCName(local) || found && !IsNCName(prefix) {
 		return q
 	}
 	usual := ""
