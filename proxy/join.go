@@ -138,9 +138,7 @@ func (x *exchange) begin() error {
 		return err
 	}
 	x.session = s
-	// What the CPE brings along belongs to this session too: a cookie that
-	// several sessions carry names none of them.
-	x.eachCookie(func(key string) { x.gateway.sessions.key(s, key) })
+	x.eachCookie(func(key string) { x.gateway.sessions.brought(s, key) })
 	x.gateway.metrics.sessionsBegun.Inc()
 	return nil
 }
@@ -200,11 +198,11 @@ func (x *exchange) learn() {
 	t, s := x.gateway.sessions, x.session
 	for i := range x.resp.Fields {
 		if isName(x.resp.Fields[i].Name, "set-cookie") {
-			t.key(s, x.tenant.cookieKey(setCookiePair(x.resp.Fields[i].Value)))
+			t.give(s, x.tenant.cookieKey(setCookiePair(x.resp.Fields[i].Value)))
 		}
 	}
 	if x.resp.Status == 401 {
-		challengeNonces(x.resp.Fields, func(nonce string) { t.key(s, x.tenant.nonceKey(nonce)) })
+		challengeNonces(x.resp.Fields, func(nonce string) { t.give(s, x.tenant.nonceKey(nonce)) })
 	}
 	t.challenge(s, x.resp.Status == 401 && !s.state.Accepted())
 	if x.resp.Status/100 == 2 && s.origin.Identity == identityClaimed && x.tenant.identity.names(x.creds.user, s.origin.Device) {

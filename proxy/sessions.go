@@ -13,7 +13,7 @@ import (
 type sessions struct {
 	mu       sync.Mutex
 	byCookie map[string]*session
-	byKey    map[string][]*session // tenant and ACS cookie, or tenant and nonce
+	byKey    map[string][]holder // tenant and ACS cookie, or tenant and nonce
 	byDevice map[string][]*session
 	byPrefix map[netip.Prefix]int
 	open     int
@@ -24,9 +24,17 @@ type sessions struct {
 
 func newSessions(max, maxOfPrefix int, linger time.Duration) *sessions {
 	return &sessions{
-		byCookie: make(map[string]*session), byKey: make(map[string][]*session), byDevice: make(map[string][]*session),
+		byCookie: make(map[string]*session), byKey: make(map[string][]holder), byDevice: make(map[string][]*session),
 		byPrefix: make(map[netip.Prefix]int), max: max, maxOf: maxOfPrefix, linger: linger,
 	}
+}
+
+// holder is a session that has a key. One that its CPE only brought along keeps
+// the key from naming another session, and names none itself: such a cookie may
+// be the same on every device.
+type holder struct {
+	*session
+	given bool // by the ACS, in this session
 }
 
 // maxKeys bounds the cookies and nonces that one session is found by.
@@ -73,24 +81,39 @@ func (t *sessions) withCookie(cookie string) *session {
 	return t.byCookie[cookie]
 }
 
-// key makes s found by a cookie of the ACS or by a nonce.
-func (t *sessions) key(s *session, key string) {
+// give makes s found by a cookie or a nonce that the ACS gave it.
+func (t *sessions) give(s *session, key string) { t.key(s, key, true) }
+
+// brought takes note of a cookie that the CPE sent with its Inform.
+func (t *sessions) brought(s *session, key string) { t.key(s, key, false) }
+
+func (t *sessions) key(s *session, key string, given bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s.ended || len(s.keys) >= maxKeys || slices.Contains(s.keys, key) {
+	if s.ended {
+		return
+	}
+	for i, h := range t.byKey[key] {
+		if h.session == s {
+			t.byKey[key][i].given = h.given || given
+			return
+		}
+	}
+	if len(s.keys) >= maxKeys {
 		return
 	}
 	s.keys = append(s.keys, key)
-	t.byKey[key] = append(t.byKey[key], s)
+	t.byKey[key] = append(t.byKey[key], holder{s, given})
 }
 
-// withKey returns the one open session that has the key, and nil where several
-// have: a cookie such as a load balancer's says nothing then.
+// withKey returns the session that the ACS gave the key to, and nil where
+// another open session has it too: a cookie such as a load balancer's says
+// nothing then.
 func (t *sessions) withKey(key string) *session {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if l := t.byKey[key]; len(l) == 1 {
-		return l[0]
+	if l := t.byKey[key]; len(l) == 1 && l[0].given {
+		return l[0].session
 	}
 	return nil
 }
@@ -177,7 +200,7 @@ func (t *sessions) end(s *session) bool {
 		s.timer.Stop()
 	}
 	for _, k := range s.keys {
-		t.byKey[k] = without(t.byKey[k], s)
+		t.byKey[k] = slices.DeleteFunc(t.byKey[k], func(h holder) bool { return h.session == s })
 		if len(t.byKey[k]) == 0 {
 			delete(t.byKey, k)
 		}

@@ -20,11 +20,11 @@ func TestKeysThatSeveralSessionsHaveNameNone(t *testing.T) {
 	a, b := testSession(t, here), testSession(t, here)
 	table.add(a, &conn{})
 	table.add(b, &conn{})
-	table.key(a, "lb=node7")
+	table.give(a, "lb=node7")
 	if table.withKey("lb=node7") != a {
 		t.Error("a cookie of one session does not name it")
 	}
-	table.key(b, "lb=node7")
+	table.give(b, "lb=node7")
 	if table.withKey("lb=node7") != nil {
 		t.Error("a cookie of two sessions names one of them")
 	}
@@ -35,12 +35,39 @@ func TestKeysThatSeveralSessionsHaveNameNone(t *testing.T) {
 	table.end(a)
 }
 
+// A CPE may send a cookie of its own, or an attribute that it takes for one:
+// that must name nobody's session.
+func TestBroughtKeysNameNoSession(t *testing.T) {
+	table := newSessions(10, 10, time.Minute)
+	a, b := testSession(t, here), testSession(t, here)
+	table.add(a, &conn{})
+	table.add(b, &conn{})
+	table.brought(a, "Path=/")
+	if s := table.withKey("Path=/"); s != nil {
+		t.Errorf("a cookie that a CPE brought along names session %s", s.id)
+	}
+	table.give(b, "lb=node7")
+	table.brought(a, "lb=node7")
+	if s := table.withKey("lb=node7"); s != nil {
+		t.Errorf("a cookie that another CPE sends too names session %s", s.id)
+	}
+	table.give(a, "Path=/")
+	if table.withKey("Path=/") != a {
+		t.Error("a cookie that the ACS has given meanwhile does not name its session")
+	}
+	table.end(a)
+	table.end(b)
+	if len(table.byKey) != 0 {
+		t.Errorf("%d keys are kept", len(table.byKey))
+	}
+}
+
 func TestKeysOfASessionAreBounded(t *testing.T) {
 	table := newSessions(10, 10, time.Minute)
 	s := testSession(t, here)
 	table.add(s, &conn{})
 	for i := range 10 * maxKeys {
-		table.key(s, string(rune('a'+i)))
+		table.give(s, string(rune('a'+i)))
 	}
 	if len(s.keys) != maxKeys || len(table.byKey) != maxKeys {
 		t.Errorf("%d and %d keys are kept", len(s.keys), len(table.byKey))
