@@ -10,6 +10,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/rs/zerolog"
+	"golang.org/x/time/rate"
 
 	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/cwmp"
@@ -20,17 +21,18 @@ import (
 
 // Gateway relays CWMP sessions between CPEs and an ACS.
 type Gateway struct {
-	cfg       Config
-	log       zerolog.Logger
-	recorder  *audit.Recorder
-	metrics   *gatewayMetrics
-	tenants   []*tenant
-	listeners []*listener
-	sessions  *sessions
-	gate      *gate
-	buffers   *buffers
-	exchanges sync.Pool
-	now       func() time.Time
+	cfg        Config
+	log        zerolog.Logger
+	recorder   *audit.Recorder
+	metrics    *gatewayMetrics
+	tenants    []*tenant
+	listeners  []*listener
+	sessions   *sessions
+	gate       *gate
+	buffers    *buffers
+	refusalLog *rate.Limiter
+	exchanges  sync.Pool
+	now        func() time.Time
 
 	mu     sync.Mutex
 	conns  map[*conn]bool
@@ -41,8 +43,9 @@ type Gateway struct {
 func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.Set) (*Gateway, error) {
 	g := &Gateway{
 		cfg: cfg, log: log, recorder: recorder, now: time.Now,
-		sessions: newSessions(cfg.Limits.Sessions, cfg.Limits.SessionsPerAddress, time.Duration(cfg.Timeouts.Linger)),
-		gate:     newGate(cfg.Limits), conns: make(map[*conn]bool),
+		sessions:   newSessions(cfg.Limits.Sessions, cfg.Limits.SessionsPerAddress, time.Duration(cfg.Timeouts.Linger)),
+		refusalLog: rate.NewLimiter(refusalsLogged, refusalsLoggedAtOnce),
+		gate:       newGate(cfg.Limits), conns: make(map[*conn]bool),
 		buffers: &buffers{budget: budget{max: int64(cfg.Limits.Memory)}},
 	}
 	g.metrics = newGatewayMetrics(set, g)

@@ -170,14 +170,9 @@ func (g *Gateway) countRefusal(c *conn, x *exchange, r *refusal) {
 	if x != nil {
 		origin = x.originForRefusal()
 	}
-	ev := g.log.Info().Str("reason", r.reason).Str("from", r.from).Int("status", r.status).Str("peer", c.peer).Str("listener", c.listener.name)
-	if origin.Session != "" {
-		ev = ev.Str("session", origin.Session)
+	if g.refusalLog.Allow() {
+		g.logRefusal(c, origin, r)
 	}
-	if r.path != "" {
-		ev = ev.Str("path", r.path)
-	}
-	ev.Str("detail", r.detail).Msg("refused")
 	if r.security {
 		g.recorder.Security(origin, audit.Security{
 			Reason: r.reason, Claimed: r.claimed, Verified: r.verified,
@@ -190,4 +185,22 @@ func (g *Gateway) countRefusal(c *conn, x *exchange, r *refusal) {
 		Peer: c.peer, Source: c.prefix.String(), Listener: c.listener.name, Status: r.status,
 		Device: audit.Device{Manufacturer: r.device.Manufacturer, OUI: r.device.OUI, Class: r.device.ProductClass, Serial: r.device.SerialNumber},
 	})
+}
+
+// Refusals logged a second, and in a burst: a flood of them must not fill the
+// log. Each is counted, and recorded with its like.
+const (
+	refusalsLogged       = 10
+	refusalsLoggedAtOnce = 100
+)
+
+func (g *Gateway) logRefusal(c *conn, origin *audit.Origin, r *refusal) {
+	ev := g.log.Info().Str("reason", r.reason).Str("from", r.from).Int("status", r.status).Str("peer", c.peer).Str("listener", c.listener.name)
+	if origin.Session != "" {
+		ev = ev.Str("session", origin.Session)
+	}
+	if r.path != "" {
+		ev = ev.Str("path", r.path)
+	}
+	ev.Str("detail", r.detail).Msg("refused")
 }
