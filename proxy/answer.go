@@ -23,7 +23,11 @@ func (x *exchange) reply() error {
 	x.fields = fields
 	if x.answerTurn.Ends {
 		// Before the CPE can know: its next session must not find this one open.
-		x.gateway.endSession(s, howEnded(x.resp.Status))
+		// The connection to the ACS is given back only behind the answer, whose
+		// fields still stand in that connection's buffer.
+		if x.gateway.sessions.end(s) {
+			defer x.gateway.finish(s, howEnded(x.resp.Status))
+		}
 		if x.gateway.draining() {
 			x.keepAlive = false
 		}

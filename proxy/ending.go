@@ -33,7 +33,8 @@ func (g *Gateway) endFromOutside(s *session, how string, except *conn) {
 const outsidePatience = 2 * time.Second
 
 // finish closes the session's way to the ACS and writes its last record. The
-// caller has the session's place in flight.
+// caller has the session's place in flight, and needs nothing any more that
+// came over that way: another session may read over it next.
 func (g *Gateway) finish(s *session, how string) {
 	s.finished.Do(func() {
 		if how == audit.EndClean {
