@@ -64,8 +64,6 @@ func TestNoMessageToTheWrongDevice(t *testing.T) {
 		{cwmptest.ConnectionOnly, cwmptest.AuthDigest, "never", 200, 600},
 		{cwmptest.ConnectionBound, cwmptest.AuthDigest, "never", 90, 90},
 		{cwmptest.CookiePerSession, cwmptest.AuthDigest, "never", 90, 90},
-		{cwmptest.CookiePerSession, cwmptest.AuthBasic, "clean", 90, 180},
-		{cwmptest.ConnectionOnly, cwmptest.AuthNone, "clean", 90, 180},
 		{cwmptest.SerialCookie, cwmptest.AuthNone, "never", 90, 90},
 	} {
 		t.Run(fmt.Sprintf("%s-%s", x.acs, x.reuse), func(t *testing.T) {
