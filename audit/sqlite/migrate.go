@@ -144,21 +144,23 @@ func checkVersion(ctx context.Context, q querier) error {
 }
 
 // transact runs f in a transaction that has the write lock from its beginning,
-// so that it cannot fail for it later.
+// so that it cannot fail for it later. A context that ends breaks it off
+// before the commit, never within: an error means that nothing was written.
 func transact(ctx context.Context, conn *sql.Conn, f func() error) (err error) {
-	if _, err := conn.ExecContext(ctx, `BEGIN IMMEDIATE`); err != nil {
-		return err
-	}
 	defer func() {
 		if err != nil {
-			// SQLite has rolled back already after some errors; that it says so
-			// adds nothing to the first.
+			// Even a BEGIN that failed may have begun, where its context ended
+			// as it did. There may as well be nothing left to roll back: that
+			// SQLite says so adds nothing to the first error.
 			_, _ = conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`)
 		}
 	}()
+	if _, err := conn.ExecContext(ctx, `BEGIN IMMEDIATE`); err != nil {
+		return err
+	}
 	if err := f(); err != nil {
 		return err
 	}
-	_, err = conn.ExecContext(ctx, `COMMIT`)
+	_, err = conn.ExecContext(context.WithoutCancel(ctx), `COMMIT`)
 	return err
 }

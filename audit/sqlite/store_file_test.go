@@ -136,9 +136,13 @@ func TestOtherProcess(t *testing.T) {
 func TestTwoWriters(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "audit.db")
 	stores := []*Store{open(t, file), open(t, file)}
-	l := storetest.Sample(6)
+	l := storetest.Sample(2)
+	cpe := l.Session(audit.Device{OUI: "00005E", Class: "HG", Serial: "T9"}, "s-9")
+	for _, value := range []string{"a", "a", "b", "b", "a", "a", "a"} {
+		cpe.BareInform([]string{"2 PERIODIC"}, storetest.Param("Device.X", value, "string"))
+	}
 	for seq := range l.Last() {
-		if err := stores[int(seq/3)%2].Write(t.Context(), l.Batch(seq+1, seq+1)); err != nil {
+		if err := stores[seq%2].Write(t.Context(), l.Batch(seq+1, seq+1)); err != nil {
 			t.Fatal(err)
 		}
 	}

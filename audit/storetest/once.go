@@ -134,7 +134,7 @@ type expiring struct {
 	done chan struct{}
 
 	mu   sync.Mutex
-	left int
+	left int // calls
 }
 
 func (c *expiring) ended() bool {

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,6 +54,26 @@ var viewTests = []test{
 		expect(t, ask(t, s, audit.Filter{View: audit.ViewRecords}),
 			want{"kind": "system", "tenant": "", "serial": "", "session": ""}, want{"kind": "refusal", "tenant": "isp"})
 		expect(t, ask(t, s, audit.Filter{View: audit.ViewRecords, Kind: "refusal"}), want{"seq": 2})
+	}},
+	{"odd values", func(t *testing.T, s Store) {
+		l, cpe := begin("odd")
+		long := strings.Repeat("x", 64<<10)
+		for _, value := range []string{"", " ", "\x00\x01\x1f\x7f", "\u2028\u00e9\U0001F600", `"\\/`, "NULL", "1e400", "9223372036854775808", "'; DROP TABLE ledger; --", long} {
+			cpe.Set(value, Param("Device."+value, value, "string"))
+			cpe.Accept(member("Status", "0"))
+		}
+		for _, at := range []string{"", "0001-01-01T00:00:00Z", "0001-01-01T00:00:10Z", "9999-12-31T23:59:59Z", "2026-11-24T20:00:00", "1969-12-31T23:59:59Z",
+			"2262-04-12T00:00:00Z", "2026-11-24T20::00:00Z", "-1", "2026-11-24T20:00:00.123456789+05:30"} {
+			cpe.Complete("key", "0", at, at)
+			cpe.Confirm()
+		}
+		settle(t, s, l)
+		checkRecords(t, s, l)
+		rows := ask(t, s, audit.Filter{View: audit.ViewChanges})
+		expect(t, rows[len(rows)-1:], want{"new": long, "old": nil})
+		expect(t, rows[2:3], want{"new": "\x00\x01\x1f\x7f"})
+		rows = ask(t, s, transfers)
+		expect(t, rows[7:8], want{"start": "2026-11-24T20::00:00Z", "outcome": "unattached"})
 	}},
 	{"devices", func(t *testing.T, s Store) {
 		settle(t, s, world())
