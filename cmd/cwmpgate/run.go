@@ -64,7 +64,7 @@ func serve(ctx context.Context, c *config, stderr io.Writer, opened func(*gate))
 // gcPercent trades some tens of MiB for fewer collections: what lives long in a
 // gateway is small, what it makes per session is garbage at once. GOGC and
 // GOMEMLIMIT have their usual meaning.
-const gcPercent = 400
+const gcPercent = 200
 
 // gate is the house wired together.
 type gate struct {
