@@ -49,6 +49,10 @@ func (*VendorRPC) Method() Method { return MethodVendor }
 
 // vendorElement reads the child at hand, which is in no schema.
 func (c *coder) vendorElement(into *[]Element) {
+	if c.misplaced() {
+		c.fail(ReasonUnexpectedElement, "a structure of the schemas in a place where they have none")
+		return
+	}
 	if c.d.elements++; c.d.elements > c.d.limits.Elements {
 		c.fail(ReasonLimitElements, "there are too many elements of no schema")
 		return
@@ -62,6 +66,20 @@ func (c *coder) vendorElement(into *[]Element) {
 		c.read(&e.Value)
 	}
 	*into = append(*into, e)
+}
+
+// misplaced reports whether the child at hand is one of the structures that say
+// what is read or changed, outside of its list. There are readers that find
+// them anywhere. A vendor's own RPC may use them as it likes.
+func (c *coder) misplaced() bool {
+	if m := &c.d.message; m.Kind == KindFault || m.Method == MethodVendor {
+		return false
+	}
+	switch string(c.name) {
+	case "ParameterList", "ParameterValueStruct", "ParameterNames", "SetParameterAttributesStruct", "ParameterAttributesStruct", "Operations":
+		return true
+	}
+	return false
 }
 
 func (c *coder) appendElements(elements []Element) {

@@ -25,8 +25,8 @@ type known struct{ raw, xsiType []byte }
 // knownTags bounds the memory of start tags; a document has four or five types.
 const knownTags = 8
 
-// Forget is to be called where a list of pairs begins: tags mean what they
-// meant only while the same namespaces are in scope.
+// Forget is to be called where a list of pairs begins: the same start tag means
+// the same only while the same namespaces are in scope around it.
 func (s *Scanner) Forget() { s.memo = s.memo[:0] }
 
 // Leaf reads the next child of the current element into t where it is nothing
@@ -146,7 +146,7 @@ func (s *Scanner) learnTag(sh *Shape, item, from int) *known {
 		end--
 	}
 	raw := s.src[top.nameEnd:end:end]
-	same := len(s.bindings) == declared && top.nameEnd-top.name == len(sh.secondOpen)-1
+	same := top.nameEnd-top.name == len(sh.secondOpen)-1
 	xsiType := s.XSIType()
 	s.bindings = s.bindings[:declared]
 	s.frames = s.frames[:parent+1]

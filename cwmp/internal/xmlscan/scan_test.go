@@ -113,12 +113,45 @@ func TestShortcuts(t *testing.T) {
 			t.Errorf("%s: got %q, %v, want %q", items, b.String(), s.Err(), want)
 		}
 	}
+}
+
+// What follows an empty-element tag is not in it.
+func TestShortcutsInEmptyElement(t *testing.T) {
+	shape := NewShape("P", "N", "V")
 	s := New(limits())
-	s.Reset([]byte("<r/>"), "")
-	var p Pair
-	var text Text
-	if s.Pair(&shape, &p) || s.Leaf("N", &text) || s.Child() || !s.Finish() {
-		t.Error("an empty element has no children")
+	for _, body := range []string{"<r/>", "<r><e/><P><N>a</N><V>1</V></P></r>", "<r><e/><N>a</N></r>"} {
+		s.Reset([]byte(body), "")
+		if body != "<r/>" {
+			s.Child()
+		}
+		var p Pair
+		var text Text
+		if s.Pair(&shape, &p) || s.Leaf("N", &text) || s.Child() || s.Err() != nil {
+			t.Errorf("%s: an empty element has children, or %v", body, s.Err())
+		}
+	}
+}
+
+// The same start tag in another list may mean another type.
+func TestPairTypes(t *testing.T) {
+	shape := NewShape("P", "N", "V")
+	s := New(limits())
+	list := func(ns string) string {
+		return "<l xmlns:t='" + ns + "'><P><N>a</N><V i:type='t:string'>1</V></P><P><N>b</N><V i:type='t:string'/></P></l>"
+	}
+	s.Reset([]byte("<r xmlns:i='"+XSIName+"'>"+list(XSDName)+list("urn:x")+list(SOAPEncodingName)+"</r>"), "")
+	for _, want := range []string{"xsd:string", "{urn:x}string", "soap-enc:string"} {
+		s.Child()
+		s.Forget()
+		var p Pair
+		for s.Pair(&shape, &p) {
+			if string(p.Type) != want {
+				t.Errorf("%s is a %s, want %s", p.First.Bytes, p.Type, want)
+			}
+		}
+		if s.Child() || s.Err() != nil {
+			t.Errorf("%s: not read by Pair: %v", want, s.Err())
+		}
 	}
 }
 
