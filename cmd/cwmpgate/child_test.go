@@ -59,13 +59,14 @@ func spawn(t testing.TB, file, admin, limit string) *child {
 		close(c.ended)
 	}()
 	t.Cleanup(c.kill)
-	await(t, "the gateway listens", func() bool {
+	await(t, "the gateway is ready", func() bool {
 		select {
 		case <-c.ended:
 			t.Fatalf("the gateway ended: %v\n%s", c.err, c.log)
 		default:
 		}
-		return strings.Contains(c.log.String(), `"message":"listening"`)
+		status, _, err := ask("http://" + admin + "/readyz")
+		return err == nil && status == 200
 	})
 	return c
 }

@@ -160,21 +160,26 @@ func (c counters) sum(name string) (total float64) {
 // get asks over HTTP, on a connection that is closed again.
 func get(t testing.TB, url string) (status int, text string) {
 	t.Helper()
-	req, err := http.NewRequest("GET", url, nil)
+	status, text, err := ask(url)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return status, text
+}
+
+func ask(url string) (status int, text string, err error) {
+	req, err := http.NewRequest("GET", url, nil)
+	if err != nil {
+		return 0, "", err
 	}
 	req.Close = true
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		return 0, "", err
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res.StatusCode, string(body)
+	return res.StatusCode, string(body), err
 }
 
 // patience is how long a test waits for what must come.
