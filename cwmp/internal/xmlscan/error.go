@@ -43,7 +43,7 @@ type Error struct {
 	Reason Reason
 	Offset int // in the body as it came
 	Path   string
-	Detail string // for a person; may quote the document
+	Detail string // for a person; may quote names, never values
 }
 
 func (e *Error) Error() string {

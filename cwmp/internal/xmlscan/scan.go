@@ -130,9 +130,6 @@ func (s *Scanner) Finish() bool {
 // Charset is what the body is read as.
 func (s *Scanner) Charset() string { return s.charset }
 
-// Depth is how many elements are open.
-func (s *Scanner) Depth() int { return len(s.frames) }
-
 // Child goes on to the next element inside the current one and returns true, or
 // reads the current one's end tag and returns false. Text between the elements
 // is refused.

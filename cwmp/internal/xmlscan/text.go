@@ -164,7 +164,7 @@ func (s *Scanner) reference(at int, raw []byte) int {
 	default:
 		r, isNumber := number(name)
 		if !isNumber {
-			s.fail(InvalidReference, at, "the entity "+quote(name)+" is none of XML's five")
+			s.fail(InvalidReference, at, "an entity that is none of XML's five")
 			return 0
 		}
 		if !isCharacter(r) {
