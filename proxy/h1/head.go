@@ -161,16 +161,12 @@ func splitPort(h []byte) (name, port []byte) {
 // or without a port: less than RFC 3986 allows, and all that a host is.
 func validHost(h []byte) bool {
 	name, port := splitPort(h)
-	if len(port) > 5 || !all(port, isDigit) {
+	if len(port) > 5 || !all(port, isDigit) || len(port) == 5 && string(port) > "65535" {
 		return false
 	}
 	if n := len(name); n > 2 && name[0] == '[' && name[n-1] == ']' {
-		for _, c := range name[1 : n-1] {
-			if classes[c]&isHex == 0 && c != ':' && c != '.' {
-				return false
-			}
-		}
-		return true
+		a, err := netip.ParseAddr(string(name[1 : n-1]))
+		return err == nil && a.Is6() && a.Zone() == ""
 	}
 	return len(name) > 0 && all(name, isHost)
 }

@@ -643,7 +643,7 @@ func TestDrain(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			conns := make(chan *ServerConn, 1)
 			ended := make(chan error, 1)
-			gate := make(chan struct{})
+			begun, gate := make(chan struct{}), make(chan struct{})
 			p := one(t, tc, ServerConfig{}, func(s *ServerConn) {
 				conns <- s
 				for {
@@ -651,6 +651,7 @@ func TestDrain(t *testing.T) {
 						ended <- err
 						return
 					}
+					begun <- struct{}{}
 					body, err := s.ReadBody(nil, 10)
 					<-gate
 					if err = s.WriteResponse(200, nil, nil, body, true); err != nil {
@@ -660,10 +661,11 @@ func TestDrain(t *testing.T) {
 			})
 			s := <-conns
 			p.send(second)
+			<-begun
 			gate <- struct{}{}
 			p.receive("POST")
-			p.send(second) // in flight while Drain is called
-			waitFor(t, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return !s.idle })
+			p.send(second)
+			<-begun // in flight while Drain is called
 			s.Drain()
 			gate <- struct{}{}
 			p.receive("POST")
