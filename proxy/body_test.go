@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/cwmpgate/cwmpgate/cwmp"
 	"github.com/cwmpgate/cwmpgate/proxy/h1"
 )
 
@@ -143,17 +144,28 @@ func TestContentCoding(t *testing.T) {
 	f(0, reasonEncoding, "br")
 }
 
-func TestCharset(t *testing.T) {
-	f := func(in, want string) {
+func TestCharsetOf(t *testing.T) {
+	const plain, accent = "<a>b</a>", "<a>caf\xc3\xa9</a>"
+	f := func(body, want, reason string, types ...string) {
 		t.Helper()
-		if got := charset([]byte(in)); got != want {
-			t.Errorf("%q: %q, want %q", in, got, want)
+		var fields []h1.Field
+		for _, v := range types {
+			fields = append(fields, h1.Field{Name: []byte("content-TYPE"), Value: []byte(v)})
+		}
+		if got, err := charsetOf(fields, []byte(body)); got != want || reasonOf(err) != reason {
+			t.Errorf("%q: %q %q, want %q %q", types, got, reasonOf(err), want, reason)
 		}
 	}
-	f(`text/xml; charset="utf-8"`, "utf-8")
-	f(`Text/XML;Charset=UTF-8`, "UTF-8")
-	f(`TEXT/XML ;charset="utf-8" ; x=y`, "utf-8")
-	f(`text/xml`, "")
-	f(``, "")
-	f(`text/xml; x=y; charset = iso-8859-1`, "iso-8859-1")
+	f(accent, "utf-8", "", `text/xml; charset="utf-8"`)
+	f(accent, "UTF-8", "", `Text/XML;Charset=UTF-8`)
+	f(accent, "utf-8", "", `TEXT/XML ;charset="utf-8" ; x=y`)
+	f(accent, "iso-8859-1", "", `text/xml; x=y; charset = iso-8859-1`)
+	f(accent, "", "", `text/xml`)
+	f(accent, "", "", ``)
+	f(accent, "", "")
+	f(accent, "", "", `text/xml; x="a;charset=utf-16"`)
+	f(accent, "utf-8", "", `text/xml; charset=utf-8; charset=UTF-8`)
+	f(plain, "utf-8", "", `text/xml; charset=utf-8; charset=iso-8859-1`)
+	f(accent, "", string(cwmp.ReasonCharsetMismatch), `text/xml; charset=utf-8; charset=iso-8859-1`)
+	f(accent, "", string(cwmp.ReasonCharsetMismatch), `text/xml; charset=utf-8`, `text/xml; charset=iso-8859-1`)
 }

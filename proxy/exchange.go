@@ -164,7 +164,11 @@ func (x *exchange) decode() error {
 	if len(x.body.bytes) == 0 {
 		return nil
 	}
-	m, err := x.decoder.Decode(x.text(), charset(field(x.req.Fields, "content-type")))
+	charset, err := charsetOf(x.req.Fields, x.text())
+	if err != nil {
+		return err
+	}
+	m, err := x.decoder.Decode(x.text(), charset)
 	if err != nil {
 		return err
 	}
@@ -278,29 +282,5 @@ func deviceOf(m *cwmp.Message) audit.Device {
 	return audit.Device{
 		Manufacturer: string(id.Manufacturer.Trim()), OUI: string(id.OUI.Trim()),
 		Class: string(id.ProductClass.Trim()), Serial: string(id.SerialNumber.Trim()),
-	}
-}
-
-// charset is the charset parameter of a Content-Type, "" where it has none.
-func charset(contentType []byte) string {
-	if len(contentType) == 0 {
-		return ""
-	}
-	_, rest, _ := bytes.Cut(contentType, []byte(";"))
-	var found string
-	eachSemicolon(rest, func(p []byte) {
-		name, value, ok := bytes.Cut(p, []byte("="))
-		if ok && found == "" && isName(bytes.TrimSpace(name), "charset") {
-			found = string(bytes.Trim(bytes.TrimSpace(value), `"'`))
-		}
-	})
-	return found
-}
-
-func eachSemicolon(b []byte, f func([]byte)) {
-	for len(b) > 0 {
-		var p []byte
-		p, b, _ = bytes.Cut(b, []byte(";"))
-		f(p)
 	}
 }

@@ -77,9 +77,13 @@ func (x *exchange) decodeAnswer() error {
 		err = x.answerPlain.inflate(body, coding, int64(x.gateway.cfg.Limits.Inflated))
 		body = x.answerPlain.bytes
 	}
+	var charset string
+	if err == nil {
+		charset, err = charsetOf(x.resp.Fields, body)
+	}
 	if err == nil {
 		var m *cwmp.Message
-		if m, err = x.answerDec.Decode(body, charset(field(x.resp.Fields, "content-type"))); err == nil && (must || m.Kind == cwmp.KindFault) {
+		if m, err = x.answerDec.Decode(body, charset); err == nil && (must || m.Kind == cwmp.KindFault) {
 			x.answer = m
 			x.gateway.metrics.rpc("acs", m).Inc()
 		}

@@ -1,6 +1,9 @@
 package h1
 
-import "bytes"
+import (
+	"bytes"
+	"net/netip"
+)
 
 // parseRequest reads a whole head. Absolute-form becomes origin-form in place,
 // so b is written to.
