@@ -103,9 +103,10 @@ type told struct {
 	pairs   []string // Name=Value of each ParameterValueStruct
 	structs []string
 	vendor  string
+	named   bool // the structure under way has told its Name
 }
 
-func (c *told) Struct(name string) { c.structs = append(c.structs, name) }
+func (c *told) Struct(name string) { c.structs, c.named = append(c.structs, name), false }
 func (c *told) List(name string)   { c.structs = append(c.structs, name) }
 func (c *told) End()               { c.structs = c.structs[:len(c.structs)-1] }
 
@@ -120,13 +121,13 @@ func (c *told) Text(name string, t Text) {
 		c.all = append(c.all, name+"="+string(t.Bytes))
 	}
 	if len(c.structs) > 0 && c.structs[len(c.structs)-1] == "ParameterValueStruct" && name == "Name" {
-		c.pairs = append(c.pairs, string(t.Bytes))
+		c.pairs, c.named = append(c.pairs, string(t.Bytes)), true
 	}
 }
 
 func (c *told) Value(t Text, _ []byte) {
 	c.all = append(c.all, "Value="+string(t.Bytes))
-	if n := len(c.pairs); n > 0 {
+	if n := len(c.pairs); c.named {
 		c.pairs[n-1] += "=" + string(t.Bytes)
 	}
 }
