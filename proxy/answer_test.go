@@ -90,7 +90,7 @@ func TestTenantMatch(t *testing.T) {
 	f := func(m Match, listener, host, path string, want bool) {
 		t.Helper()
 		tn := &tenant{match: m, hosts: lowerSet(m.Hosts)}
-		if got := tn.matches(listener, host, path); got != want {
+		if got := tn.matches(listener, []byte(host), path); got != want {
 			t.Errorf("%+v matches %s %s %s: %v", m, listener, host, path, got)
 		}
 	}
@@ -99,6 +99,9 @@ func TestTenantMatch(t *testing.T) {
 	f(Match{Listener: "a"}, "b", "", "/", false)
 	f(Match{Hosts: []string{"ACS.example.com"}}, "a", "acs.example.com", "/", true)
 	f(Match{Hosts: []string{"acs.example.com"}}, "a", "", "/", false)
+	f(Match{Hosts: []string{"acs.example.com"}}, "a", "ACS.example.com:7547", "/", true)
+	f(Match{Hosts: []string{"2001:db8::1"}}, "a", "[2001:db8::1]:7547", "/", true)
+	f(Match{Hosts: []string{"2001:db8::1"}}, "a", "[2001:DB8::1]", "/", true)
 	f(Match{Path: "/acs"}, "a", "", "/acs", true)
 	f(Match{Path: "/acs"}, "a", "", "/acs/x", false)
 	f(Match{Path: "/acs/"}, "a", "", "/acs/x", true)

@@ -29,17 +29,39 @@ func (b *budget) take(n int64) bool {
 
 func (b *budget) give(n int64) { b.used.Add(-n) }
 
-// Buffers up to maxPooled bytes are used again; a larger one goes back to the
+// Buffers are of two sizes and used again; a larger one goes back to the
 // collector, so that one large body does not stay in memory for ever.
 const (
-	firstBuffer = 8 << 10
+	smallBuffer = 16 << 10
 	maxPooled   = 64 << 10
 )
 
 // buffers hands out body buffers.
 type buffers struct {
-	budget budget
-	pool   sync.Pool
+	budget       budget
+	small, large sync.Pool // of *[]byte
+}
+
+// take returns an empty buffer with room for n bytes, at most maxPooled.
+func (bs *buffers) take(n int) []byte {
+	pool, size := &bs.small, smallBuffer
+	if n > smallBuffer {
+		pool, size = &bs.large, maxPooled
+	}
+	if p, ok := pool.Get().(*[]byte); ok {
+		return (*p)[:0]
+	}
+	return make([]byte, 0, size)
+}
+
+func (bs *buffers) recycle(b []byte) {
+	b = b[:0]
+	switch cap(b) {
+	case smallBuffer:
+		bs.small.Put(&b)
+	case maxPooled:
+		bs.large.Put(&b)
+	}
 }
 
 // buffer holds one body. What it holds counts against the budget until free.
@@ -80,7 +102,7 @@ func (b *buffer) readFrom(src source, length, max int64, key string) error {
 
 // readAll reads r to its end, at most max bytes.
 func (b *buffer) readAll(r io.Reader, max int64, over func() error) error {
-	if err := b.grow(firstBuffer); err != nil {
+	if err := b.grow(smallBuffer); err != nil {
 		return err
 	}
 	for {
@@ -105,13 +127,13 @@ func (b *buffer) readAll(r io.Reader, max int64, over func() error) error {
 
 // grow makes room for n bytes in all and counts them.
 func (b *buffer) grow(n int) error {
-	if b.bytes == nil && n <= maxPooled {
-		if p, ok := b.from.pool.Get().(*[]byte); ok {
-			b.bytes = (*p)[:0]
-		}
-	}
-	if n < cap(b.bytes) {
-		n = cap(b.bytes)
+	switch {
+	case n <= cap(b.bytes):
+		return nil
+	case n <= smallBuffer:
+		n = smallBuffer
+	case n <= maxPooled:
+		n = maxPooled
 	}
 	if more := int64(n) - b.taken; more > 0 {
 		if !b.from.budget.take(more) {
@@ -119,28 +141,23 @@ func (b *buffer) grow(n int) error {
 		}
 		b.taken += more
 	}
-	if n > cap(b.bytes) {
-		grown := make([]byte, len(b.bytes), n)
-		copy(grown, b.bytes)
-		b.recycle()
-		b.bytes = grown
+	var grown []byte
+	if n <= maxPooled {
+		grown = b.from.take(n)
+	} else {
+		grown = make([]byte, 0, n)
 	}
+	grown = append(grown, b.bytes...)
+	b.from.recycle(b.bytes)
+	b.bytes = grown
 	return nil
-}
-
-func (b *buffer) recycle() {
-	if c := cap(b.bytes); c >= firstBuffer && c <= maxPooled {
-		empty := b.bytes[:0]
-		b.from.pool.Put(&empty)
-	}
-	b.bytes = nil
 }
 
 // free gives the memory back; the bytes are no longer anybody's.
 func (b *buffer) free() {
-	b.recycle()
+	b.from.recycle(b.bytes)
 	b.from.budget.give(b.taken)
-	b.taken = 0
+	b.bytes, b.taken = nil, 0
 }
 
 // coding is a Content-Encoding that can be read.

@@ -77,11 +77,10 @@ func (c *conn) serve(ctx context.Context) {
 
 // ended answers a request that could not be read, where there is one.
 func (c *conn) ended(err error) {
-	var he *h1.Error
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, h1.ErrIdle), errors.Is(err, net.ErrClosed):
+	if errors.Is(err, io.EOF) || errors.Is(err, h1.ErrIdle) || errors.Is(err, net.ErrClosed) {
 		return
-	case !errors.As(err, &he):
+	}
+	if !isRefused(err) {
 		c.gateway.metrics.connectionErrors.Inc()
 		c.gateway.log.Debug().Err(err).Str("peer", c.peer).Str("listener", c.listener.name).Msg("connection broke")
 		return
@@ -89,6 +88,12 @@ func (c *conn) ended(err error) {
 	r := asRefusal(err, "cpe")
 	c.gateway.countRefusal(c, nil, r)
 	c.writeRefusal(r, false)
+}
+
+// isRefused tells what was read and refused from what the network did.
+func isRefused(err error) bool {
+	var he *h1.Error
+	return errors.As(err, &he)
 }
 
 func (c *conn) close() {
@@ -103,7 +108,7 @@ func (c *conn) facts() *audit.Connection {
 	if c.tls == nil {
 		return f
 	}
-	f.TLS, f.Cipher, f.SNI = tls.VersionName(c.tls.Version), tls.CipherSuiteName(c.tls.CipherSuite), c.tls.ServerName
+	f.TLS, f.Cipher, f.SNI = tls.VersionName(c.tls.Version), c.gateway.cipherName(c.tls.CipherSuite), c.tls.ServerName
 	if len(c.tls.PeerCertificates) > 0 {
 		cert := c.tls.PeerCertificates[0]
 		sum := sha256.Sum256(cert.Raw)
@@ -112,6 +117,16 @@ func (c *conn) facts() *audit.Connection {
 		}
 	}
 	return f
+}
+
+// cipherName is tls.CipherSuiteName, which makes its list anew at each call.
+func (g *Gateway) cipherName(id uint16) string {
+	if name, ok := g.ciphers.Load(id); ok {
+		return name.(string)
+	}
+	name := tls.CipherSuiteName(id)
+	g.ciphers.Store(id, name)
+	return name
 }
 
 func addrOf(a net.Addr) netip.Addr {

@@ -3,8 +3,8 @@ package proxy
 import (
 	"bytes"
 	"context"
-	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cwmpgate/cwmpgate/audit"
@@ -106,22 +106,22 @@ func (x *exchange) route() error {
 		target = target[:i]
 	}
 	x.path = string(target)
-	host := strings.ToLower(hostName(string(x.req.Host)))
 	for _, t := range x.gateway.tenants {
-		if t.matches(x.conn.listener.name, host, x.path) {
+		if t.matches(x.conn.listener.name, x.req.Host, x.path) {
 			x.tenant = t
 			t.metrics.requests.Inc()
 			return nil
 		}
 	}
-	return refuse(404, reasonNoTenant, "no tenant matches listener %s, host %q and path %q", x.conn.listener.name, host, x.path)
+	return refuse(404, reasonNoTenant, "no tenant matches listener %s, host %q and path %q", x.conn.listener.name, x.req.Host, x.path)
 }
 
-func hostName(hostport string) string {
-	if u, err := url.Parse("//" + hostport); err == nil {
-		return u.Hostname()
+// hostName is the name in a Host field, in lower case and without port.
+func hostName(hostport []byte) string {
+	if i := bytes.LastIndexByte(hostport, ':'); i >= 0 && bytes.IndexByte(hostport[i:], ']') < 0 {
+		hostport = hostport[:i]
 	}
-	return hostport
+	return strings.ToLower(string(bytes.Trim(hostport, "[]")))
 }
 
 // isFile tells a file transfer from a message.
@@ -223,9 +223,7 @@ func (x *exchange) record() error {
 // durable waits for a record on a context of its own: a peer that hangs up
 // cannot skip its record.
 func (g *Gateway) durable(t audit.Ticket) error {
-	ctx, cancel := context.WithTimeout(context.Background(), journalPatience)
-	defer cancel()
-	if err := t.Wait(ctx); err != nil {
+	if err := t.Wait(g.patience.context(g.now())); err != nil {
 		return refuse(503, reasonJournal, "record %d: %v", t.Seq(), err)
 	}
 	return nil
@@ -234,6 +232,36 @@ func (g *Gateway) durable(t audit.Ticket) error {
 // journalPatience bounds the wait for a disk that hangs; it is below the time
 // after which CPEs give up.
 const journalPatience = 10 * time.Second
+
+// patience hands out contexts that end after journalPatience, or up to a second
+// later: one is shared by all waits that begin within a second, since each
+// message waits and hardly any wait is long.
+type patience struct {
+	mu     sync.Mutex
+	ctx    context.Context
+	cancel context.CancelFunc
+	made   time.Time
+}
+
+func (p *patience) context(now time.Time) context.Context {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ctx == nil || now.Sub(p.made) > time.Second || now.Before(p.made) {
+		// The one before ends by itself; a wait may still be on it.
+		p.ctx, p.cancel = context.WithTimeout(context.Background(), journalPatience+time.Second)
+		p.made = now
+	}
+	return p.ctx
+}
+
+// close ends the context that was handed out last.
+func (p *patience) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cancel != nil {
+		p.cancel()
+	}
+}
 
 // failed ends the session after a step in it broke: the CPE gets an error and
 // begins again.

@@ -31,6 +31,8 @@ type Gateway struct {
 	gate       *gate
 	buffers    *buffers
 	refusalLog *rate.Limiter
+	patience   patience
+	ciphers    sync.Map // uint16 to string: as many as there are suites
 	exchanges  sync.Pool
 	now        func() time.Time
 
@@ -163,6 +165,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	for _, t := range g.tenants {
 		t.upstream.Close()
 	}
+	g.patience.close()
 	return nil
 }
 

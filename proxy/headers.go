@@ -66,6 +66,15 @@ func isUntrusted(name []byte) bool {
 	return untrusted[string(folded)]
 }
 
+// Names of the fields that the gateway sets; nobody writes to them.
+var (
+	nameHost           = []byte("Host")
+	nameForwarded      = []byte("Forwarded")
+	nameForwardedFor   = []byte("X-Forwarded-For")
+	nameForwardedProto = []byte("X-Forwarded-Proto")
+	nameForwardedHost  = []byte("X-Forwarded-Host")
+)
+
 // towardsACS appends to dst the fields of a CPE's request that travel on. Host
 // is the CPE's own, so that URLs which an ACS makes of it lead back here.
 func (x *exchange) towardsACS(dst []h1.Field) []h1.Field {
@@ -73,7 +82,7 @@ func (x *exchange) towardsACS(dst []h1.Field) []h1.Field {
 	if len(host) == 0 {
 		host = []byte(x.tenant.upstream.Authority())
 	}
-	dst = append(dst, h1.Field{Name: []byte("Host"), Value: host})
+	dst = append(dst, h1.Field{Name: nameHost, Value: host})
 	for i := range in {
 		f := in[i]
 		switch {
@@ -97,13 +106,13 @@ func (x *exchange) forwardingFields(dst []h1.Field) []h1.Field {
 	switch x.tenant.upstream.Forwarding() {
 	case "x-forwarded":
 		dst = append(dst,
-			h1.Field{Name: []byte("X-Forwarded-For"), Value: c.addrText},
-			h1.Field{Name: []byte("X-Forwarded-Proto"), Value: c.scheme})
+			h1.Field{Name: nameForwardedFor, Value: c.addrText},
+			h1.Field{Name: nameForwardedProto, Value: c.scheme})
 		if len(x.req.Host) > 0 {
-			dst = append(dst, h1.Field{Name: []byte("X-Forwarded-Host"), Value: x.req.Host})
+			dst = append(dst, h1.Field{Name: nameForwardedHost, Value: x.req.Host})
 		}
 	case "forwarded":
-		dst = append(dst, h1.Field{Name: []byte("Forwarded"), Value: forwardedElement(c.addrText, x.req.Host, c.scheme)})
+		dst = append(dst, h1.Field{Name: nameForwarded, Value: forwardedElement(c.addrText, x.req.Host, c.scheme)})
 	}
 	return dst
 }

@@ -23,7 +23,10 @@ type listener struct {
 
 // open binds the address.
 func (l *listener) open(ctx context.Context) error {
-	lc := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 60 * time.Second, Interval: 15 * time.Second, Count: 4}}
+	lc := net.ListenConfig{KeepAlive: -1, Control: keepAliveOnListener}
+	if !inheritsKeepAlive {
+		lc = net.ListenConfig{KeepAliveConfig: keepAlive}
+	}
 	ln, err := lc.Listen(ctx, "tcp", l.cfg.Address.String())
 	if err != nil {
 		return fmt.Errorf("open listener %s: %w", l.name, err)
@@ -31,6 +34,9 @@ func (l *listener) open(ctx context.Context) error {
 	l.net = ln
 	return nil
 }
+
+// keepAlive finds CPEs that vanished without a word.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 60 * time.Second, Interval: 15 * time.Second, Count: 4}
 
 // accept serves connections until the listener is closed.
 func (l *listener) accept(ctx context.Context, conns *sync.WaitGroup) {

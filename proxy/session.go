@@ -41,6 +41,8 @@ type session struct {
 	ended      bool
 	timer      *time.Timer
 	wait       time.Duration // what the timer was last started with
+	deadline   time.Time     // of the CPE's next request; zero while one is served
+	fires      time.Time     // when the timer does
 
 	outside  atomic.Pointer[string] // how it was ended by other than its own request
 	finished sync.Once

@@ -149,19 +149,46 @@ func (t *sessions) rivals(c *conn, device string, source netip.Prefix, user stri
 	return out
 }
 
-// start runs over after d, unless s ends or is stopped before.
+// start has over run after d, unless s ends, is stopped or started anew before.
+// The timer is left alone where it fires no later than that, and looks then how
+// much time is left: a session's requests move the end, not the timer.
 func (t *sessions) start(s *session, d time.Duration, over func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s.ended {
 		return
 	}
-	s.wait = d
-	if s.timer == nil {
-		s.timer = time.AfterFunc(d, over)
+	now := time.Now()
+	s.wait, s.deadline = d, now.Add(d)
+	switch {
+	case s.timer == nil:
+		s.fires = s.deadline
+		s.timer = time.AfterFunc(d, func() { t.fire(s, over) })
+	case s.fires.After(s.deadline) || !s.fires.After(now):
+		s.fires = s.deadline
+		s.timer.Reset(d)
+	}
+}
+
+// fire ends a session's time, or sleeps on for what is left of it.
+func (t *sessions) fire(s *session, over func()) {
+	t.mu.Lock()
+	if s.ended {
+		t.mu.Unlock()
 		return
 	}
-	s.timer.Reset(d)
+	left := s.wait // a request is being served
+	if !s.deadline.IsZero() {
+		left = time.Until(s.deadline)
+	}
+	if left > 0 {
+		s.fires = time.Now().Add(left)
+		s.timer.Reset(left)
+		t.mu.Unlock()
+		return
+	}
+	t.mu.Unlock()
+	over()
 }
 
 // idle is how long c may be silent: as long as its session may, if it has one.
@@ -178,9 +205,7 @@ func (t *sessions) idle(c *conn, least time.Duration) time.Duration {
 func (t *sessions) stop(s *session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s.timer != nil && !s.ended {
-		s.timer.Stop()
-	}
+	s.deadline = time.Time{}
 }
 
 // end marks s as ended and forgets all but its cookie and connection, which are

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -193,4 +194,39 @@ func TestSessionsOfOneAddressAreBounded(t *testing.T) {
 	if len(table.byPrefix) != 0 {
 		t.Errorf("%d prefixes are still counted", len(table.byPrefix))
 	}
+}
+
+func TestTimeOutFollowsTheLastRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := newSessions(1, 1, time.Second)
+		s := testSession(t, here)
+		table.add(s, &conn{})
+		began := time.Now()
+		var over atomic.Int64 // nanoseconds
+		end := func() { over.Store(int64(time.Since(began))) }
+		wait := func(until time.Duration) {
+			t.Helper()
+			time.Sleep(until - time.Since(began))
+			synctest.Wait()
+			if d := over.Load(); d != 0 {
+				t.Fatalf("timed out after %s", time.Duration(d))
+			}
+		}
+		table.start(s, 30*time.Second, end)
+		wait(20 * time.Second)
+		table.stop(s) // a request is served for longer than the time-out
+		wait(100 * time.Second)
+		table.start(s, 300*time.Second, end)
+		wait(200 * time.Second)
+		table.stop(s)
+		table.start(s, 30*time.Second, end) // less than the timer was set to
+		wait(229 * time.Second)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if d := time.Duration(over.Load()); d != 230*time.Second {
+			t.Errorf("timed out after %s, want 230 s", d)
+		}
+		table.end(s)
+		time.Sleep(time.Minute)
+	})
 }

@@ -24,11 +24,11 @@ type tenant struct {
 }
 
 // matches tells whether a request is this tenant's.
-func (t *tenant) matches(listener, host, path string) bool {
+func (t *tenant) matches(listener string, host []byte, path string) bool {
 	if t.match.Listener != "" && t.match.Listener != listener {
 		return false
 	}
-	if len(t.hosts) > 0 && !t.hosts[host] {
+	if len(t.hosts) > 0 && !t.hosts[hostName(host)] {
 		return false
 	}
 	return t.match.Path == "" || covers(t.match.Path, path)

@@ -42,7 +42,7 @@ type Request struct {
 // ACS closed while it was idle is replaced before anything is sent; once a byte
 // may have left, nothing is sent twice.
 func (l *Lease) RoundTrip(ctx context.Context, r *Request) (*h1.ClientConn, *h1.Response, error) {
-	conn, err := l.ready(ctx)
+	conn, err := l.ready(ctx, false)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -55,7 +55,7 @@ func (l *Lease) RoundTrip(ctx context.Context, r *Request) (*h1.ClientConn, *h1.
 	wrote, err := send(conn)
 	if err != nil && !wrote && r.Stream == nil && ctx.Err() == nil {
 		l.drop(conn)
-		if conn, err = l.ready(ctx); err != nil {
+		if conn, err = l.ready(ctx, true); err != nil {
 			return nil, nil, err
 		}
 		_, err = send(conn)
@@ -82,9 +82,9 @@ func (l *Lease) failed(err error) error {
 	return err
 }
 
-// ready returns the lease's connection, or a new one where there is none or the
-// ACS has closed it.
-func (l *Lease) ready(ctx context.Context) (*h1.ClientConn, error) {
+// ready returns the lease's connection, or another where it has none: one that
+// waits for a session, or with anew one that is made now.
+func (l *Lease) ready(ctx context.Context, anew bool) (*h1.ClientConn, error) {
 	l.mu.Lock()
 	conn, closed := l.conn, l.closed
 	l.mu.Unlock()
@@ -92,12 +92,11 @@ func (l *Lease) ready(ctx context.Context) (*h1.ClientConn, error) {
 		return nil, ErrClosed
 	}
 	if conn != nil {
-		if conn.Peek() == nil {
-			return conn, nil
-		}
-		l.drop(conn)
+		return conn, nil // Send looks whether it is still usable
 	}
-	conn = l.node.take()
+	if !anew {
+		conn = l.node.take()
+	}
 	if conn == nil {
 		var err error
 		if conn, err = l.node.dial(ctx); err != nil {

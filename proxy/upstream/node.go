@@ -104,22 +104,21 @@ func (n *Node) Close() {
 	n.idle = nil
 }
 
-// take returns a kept connection that is still usable, or nil.
+// take returns the connection that was kept last, if it is not too old. Whether
+// the ACS has closed it meanwhile, Send finds out.
 func (n *Node) take() *h1.ClientConn {
-	for {
-		n.mu.Lock()
-		if len(n.idle) == 0 {
-			n.mu.Unlock()
-			return nil
-		}
-		last := n.idle[len(n.idle)-1]
-		n.idle = n.idle[:len(n.idle)-1]
-		n.mu.Unlock()
-		if time.Since(last.since) < n.idleTime && last.conn.Peek() == nil {
-			return last.conn
-		}
-		last.conn.Close()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.idle) == 0 {
+		return nil
 	}
+	last := n.idle[len(n.idle)-1]
+	n.idle = n.idle[:len(n.idle)-1]
+	if time.Since(last.since) >= n.idleTime {
+		last.conn.Close()
+		return nil
+	}
+	return last.conn
 }
 
 func (n *Node) keep(c *h1.ClientConn) {
