@@ -140,7 +140,7 @@ func Defaults() Config {
 		Timeouts: Timeouts{
 			Handshake: seconds(10), Head: seconds(30), Body: seconds(30), Write: seconds(60), Idle: seconds(60),
 			Connect: seconds(5), Answer: seconds(28), Session: seconds(30), SessionReply: seconds(300),
-			Linger: seconds(10), File: seconds(3600), RetryAfter: seconds(30), Drain: seconds(30),
+			Linger: seconds(5), File: seconds(3600), RetryAfter: seconds(30), Drain: seconds(30),
 		},
 		SourcePrefix: SourcePrefix{IPv4: 32, IPv6: 64},
 	}

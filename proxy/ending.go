@@ -56,6 +56,11 @@ func (g *Gateway) finish(s *session, how string) {
 		if err != nil {
 			g.log.Error().Err(err).Str("session", s.id).Msg("record the end of a session")
 		}
+		// An ended session is known for a while, and there may be many: it
+		// keeps no more than tells whose it was.
+		o := &s.origin
+		s.origin = audit.Origin{Tenant: o.Tenant, Session: o.Session, Device: o.Device, Identity: o.Identity, ACS: o.ACS, Redactor: o.Redactor}
+		s.state, s.undelivered = nil, nil
 	})
 }
 
@@ -63,6 +68,9 @@ func (g *Gateway) finish(s *session, how string) {
 // the answer to an RPC, and as its SessionTimeout header says.
 func (g *Gateway) startTimer(s *session) {
 	d := time.Duration(g.cfg.Timeouts.Session)
+	if s.state == nil {
+		return // it has ended
+	}
 	if s.state.Owes() == cwmp.PartyCPE {
 		d = time.Duration(g.cfg.Timeouts.SessionReply)
 	}
