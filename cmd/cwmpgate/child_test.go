@@ -17,7 +17,7 @@ import (
 type child struct {
 	t     testing.TB
 	cmd   *exec.Cmd
-	log   *transcript
+	log   *logbook
 	dir   string
 	file  string
 	admin string
@@ -44,7 +44,7 @@ func ports(t testing.TB) (listen, admin string) {
 // Limit, where set, is put before the command: "ulimit -f 100" for one.
 func spawn(t testing.TB, file, admin, limit string) *child {
 	t.Helper()
-	c := &child{t: t, log: &transcript{}, file: file, dir: filepath.Dir(file), admin: admin, ended: make(chan struct{})}
+	c := &child{t: t, log: &logbook{}, file: file, dir: filepath.Dir(file), admin: admin, ended: make(chan struct{})}
 	program := buildProgram(t)
 	c.cmd = exec.Command(program, "run", "--config", file)
 	if limit != "" {

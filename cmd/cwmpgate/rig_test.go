@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
@@ -71,7 +73,7 @@ type rig struct {
 	t     testing.TB
 	dir   string
 	file  string // its config
-	log   *transcript
+	log   *logbook
 	addr  string // where CPEs connect
 	admin string
 	gate  *gate
@@ -84,7 +86,7 @@ type rig struct {
 // start runs a gateway until the test ends or close is called.
 func start(t testing.TB, p plan) *rig {
 	t.Helper()
-	r := &rig{t: t, file: p.write(t), log: &transcript{}, done: make(chan error, 1)}
+	r := &rig{t: t, file: p.write(t), log: &logbook{}, done: make(chan error, 1)}
 	r.dir = filepath.Dir(r.file)
 	c, err := loadConfig(r.file)
 	if err != nil {
@@ -198,19 +200,19 @@ func await(t testing.TB, what string, holds func() bool) {
 	}
 }
 
-// transcript is a log that may be read while it is written.
-type transcript struct {
+// logbook is a log that may be read while it is written.
+type logbook struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
 
-func (l *transcript) Write(p []byte) (int, error) {
+func (l *logbook) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.Write(p)
 }
 
-func (l *transcript) String() string {
+func (l *logbook) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
@@ -257,7 +259,7 @@ func cli(args ...string) (code int, stdout, stderr string) {
 }
 
 func cliFor(ctx context.Context, args ...string) (code int, stdout, stderr string) {
-	var out, err transcript
+	var out, err logbook
 	code = execute(ctx, args, &out, &err)
 	return code, out.String(), err.String()
 }
@@ -293,4 +295,18 @@ func filesWith(t testing.TB, dir string, text []byte) (names []string) {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// trust takes the gateway's self-signed certificate for what it is.
+func trust(t testing.TB, dir string) *tls.Config {
+	t.Helper()
+	pem, err := os.ReadFile(filepath.Join(dir, "cwmpgate-selfsigned.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		t.Fatal("the self-signed certificate cannot be read")
+	}
+	return &tls.Config{RootCAs: roots}
 }
