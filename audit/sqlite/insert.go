@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"strings"
 )
 
@@ -15,47 +16,57 @@ const rowsPerInsert = 16
 type insert struct {
 	table     string
 	columns   int
-	one, many *sql.Stmt
-	args      []any
+	one, many *prepared
+	rows      int     // collected in the arguments of many
+	devices   []int64 // whose known values the collected rows tell of
 }
 
 func prepareInsert(ctx context.Context, conn *sql.Conn, table string, columns ...string) (*insert, error) {
 	row := "(?" + strings.Repeat(", ?", len(columns)-1) + ")"
 	text := "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES " + row
-	one, err := conn.PrepareContext(ctx, text)
+	one, err := prepare(ctx, conn, text, len(columns))
 	if err != nil {
 		return nil, err
 	}
-	many, err := conn.PrepareContext(ctx, text+strings.Repeat(", "+row, rowsPerInsert-1))
+	many, err := prepare(ctx, conn, text+strings.Repeat(", "+row, rowsPerInsert-1), len(columns)*rowsPerInsert)
 	if err != nil {
-		_ = one.Close()
+		one.close()
 		return nil, err
 	}
-	return &insert{
-		table: table, columns: len(columns), one: one, many: many,
-		args: make([]any, 0, len(columns)*rowsPerInsert),
-	}, nil
+	return &insert{table: table, columns: len(columns), one: one, many: many}, nil
 }
 
 // add takes one row: as many values as the table has columns here.
-func (i *insert) add(ctx context.Context, values ...any) error {
+func (i *insert) add(values ...any) error {
 	if len(values) != i.columns {
 		panic("BUG: row of another width for " + i.table)
 	}
-	i.args = append(i.args, values...)
-	if len(i.args) < i.columns*rowsPerInsert {
+	args := i.many.args[i.rows*i.columns:]
+	for n, v := range values {
+		args[n].Value = v
+	}
+	i.rows++
+	if i.rows < rowsPerInsert {
 		return nil
 	}
-	_, err := i.many.ExecContext(ctx, i.args...)
-	i.drop()
-	return err
+	i.rows, i.devices = 0, i.devices[:0]
+	return i.many.exec()
 }
 
+// tells notes that the next row tells something of the values known of a
+// device, which a query would not see before flush.
+func (i *insert) tells(device int64) { i.devices = append(i.devices, device) }
+
+func (i *insert) tellsOf(device int64) bool { return slices.Contains(i.devices, device) }
+
 // flush writes what add has collected.
-func (i *insert) flush(ctx context.Context) error {
+func (i *insert) flush() error {
 	defer i.drop()
-	for row := i.args; len(row) > 0; row = row[i.columns:] {
-		if _, err := i.one.ExecContext(ctx, row[:i.columns]...); err != nil {
+	for row := range i.rows {
+		for n := range i.columns {
+			i.one.args[n].Value = i.many.args[row*i.columns+n].Value
+		}
+		if err := i.one.exec(); err != nil {
 			return err
 		}
 	}
@@ -63,11 +74,13 @@ func (i *insert) flush(ctx context.Context) error {
 }
 
 func (i *insert) drop() {
-	clear(i.args) // values may be large
-	i.args = i.args[:0]
+	if i.rows > 0 {
+		i.many.drop()
+	}
+	i.rows, i.devices = 0, i.devices[:0]
 }
 
 func (i *insert) close() {
-	_ = i.one.Close()
-	_ = i.many.Close()
+	i.one.close()
+	i.many.close()
 }

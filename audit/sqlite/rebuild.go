@@ -35,7 +35,7 @@ func (s *Store) Rebuild(ctx context.Context) error {
 				return err
 			}
 			for i := range records {
-				if err := w.reproject(ctx, &records[i]); err != nil {
+				if err := w.reproject(&records[i]); err != nil {
 					return err
 				}
 			}
@@ -69,14 +69,14 @@ func (w *writer) ledgerFrom(ctx context.Context, id int64) (all []ledgerRecord, 
 	return all, rows.Err()
 }
 
-func (w *writer) reproject(ctx context.Context, r *ledgerRecord) error {
-	var rows audit.Rows
-	if err := audit.Project(r.log, r.seq, r.bytes, &rows); err != nil {
+func (w *writer) reproject(r *ledgerRecord) error {
+	w.rows.Reset()
+	if err := audit.Project(r.log, r.seq, r.bytes, &w.rows); err != nil {
 		return err
 	}
-	d, err := w.device(ctx, &rows.Records[0].Head)
+	d, err := w.device(&w.rows.Records[0].Head)
 	if err != nil {
 		return err
 	}
-	return w.project(ctx, r.logID, d, &rows)
+	return w.project(r.logID, d, &w.rows)
 }

@@ -22,6 +22,10 @@ import (
 type Config struct {
 	File string `yaml:"file" required:"true" doc:"File of the embedded store; made with mode 0600, and its directory with 0700, where they are absent."`
 
+	// Memory is about how many bytes the writer remembers of devices, names and
+	// last known values, so that it need not look them up. 0: 8 MiB.
+	Memory int `yaml:"-"`
+
 	// ReadOnly opens an existing store to read it, beside a gateway that
 	// writes or without one.
 	ReadOnly bool `yaml:"-"`
@@ -52,6 +56,9 @@ func New(c Config) *Store {
 	if c.BusyTimeout <= 0 {
 		c.BusyTimeout = 10 * time.Second
 	}
+	if c.Memory <= 0 {
+		c.Memory = 8 << 20
+	}
 	return &Store{config: c}
 }
 
@@ -75,7 +82,7 @@ func (s *Store) Open(ctx context.Context) (err error) {
 		return err
 	} else if s.db, err = s.connect(false, 1); err != nil {
 		return err
-	} else if s.writer, err = openWriter(ctx, s.db); err != nil {
+	} else if s.writer, err = openWriter(ctx, s.db, s.config.Memory); err != nil {
 		return err
 	}
 	read, err := s.connect(true, readers)

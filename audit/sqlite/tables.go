@@ -57,8 +57,11 @@ func (t *tables) prepare(ctx context.Context, conn *sql.Conn) error {
 }
 
 func (t *tables) flush(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	for _, i := range t.all() {
-		if err := (*i).flush(ctx); err != nil {
+		if err := (*i).flush(); err != nil {
 			return err
 		}
 	}
@@ -81,30 +84,30 @@ func (t *tables) close() {
 	}
 }
 
-func (t *tables) addRPC(ctx context.Context, log int64, r *audit.RPCRow) error {
-	return t.rpcs.add(ctx, log, int64(r.Seq), r.From, r.ACS, r.RPC, text(r.To), r.Message, text(r.CWMP), r.ID, number(r.Answers),
+func (t *tables) addRPC(log int64, r *audit.RPCRow) error {
+	return t.rpcs.add(log, int64(r.Seq), r.From, r.ACS, r.RPC, text(r.To), r.Message, text(r.CWMP), r.ID, number(r.Answers),
 		r.WrongID, r.Verdict, text(r.FaultCode), text(r.FaultString), r.FaultDetail, text(r.Status), text(r.CommandKey), text(r.ParameterKey),
-		list(r.Events), list(r.EventKeys), text(r.RetryCount), text(r.CurrentTime.Text), micros(r.CurrentTime.Time), text(r.Object), text(r.Instance), r.Parameters,
+		list(r.Events), list(r.EventKeys), text(r.RetryCount), text(r.CurrentTime.Text), micros(r.CurrentTime.Time), text(r.Object), text(r.Instance), int64(r.Parameters),
 		text(r.Peer), text(r.Listener), text(r.TLS), text(r.Cipher), text(r.SNI),
 		text(r.CertificateSubject), text(r.CertificateSerial), text(r.CertificateSHA256), micros(r.CertificateNotAfter))
 }
 
-func (t *tables) addParameter(ctx context.Context, log, device, name int64, changed bool, p *audit.ParameterRow) error {
+func (t *tables) addParameter(log, device, name int64, changed bool, p *audit.ParameterRow) error {
 	var value any
 	if p.Value != nil {
 		value = *p.Value
 	}
-	return t.parameters.add(ctx, log, int64(p.Seq), p.Item, p.At.UnixMicro(), number(device), name, changed, p.Action, value,
+	return t.parameters.add(log, int64(p.Seq), int64(p.Item), p.At.UnixMicro(), number(device), name, changed, p.Action, value,
 		text(p.Secret), text(p.Type), number(p.Cut), text(p.SHA256), text(p.Key), number(p.Answers),
 		text(p.FaultCode), text(p.FaultString), text(p.Notification), text(p.AccessList))
 }
 
-func (t *tables) addTransfer(ctx context.Context, log, device int64, r *audit.TransferRow) error {
+func (t *tables) addTransfer(log, device int64, r *audit.TransferRow) error {
 	var status, size, duration any // of bytes, where 0 says something
 	if r.Step == audit.StepBytes {
-		status, size, duration = r.HTTPStatus, r.Bytes, r.DurationMicros
+		status, size, duration = int64(r.HTTPStatus), r.Bytes, r.DurationMicros
 	}
-	return t.transfers.add(ctx, log, int64(r.Seq), r.Item, r.At.UnixMicro(), number(device), r.Step, text(r.From), r.ACS, r.RPC, number(r.Answers),
+	return t.transfers.add(log, int64(r.Seq), int64(r.Item), r.At.UnixMicro(), number(device), r.Step, text(r.From), r.ACS, r.RPC, number(r.Answers),
 		text(r.Verdict), r.CommandKey, text(r.FileType), text(r.URL), text(r.Path), text(r.FileSize), text(r.Target), text(r.Status),
 		text(r.FaultCode), text(r.FaultString),
 		text(r.Start.Text), micros(r.Start.Time), text(r.Finish.Text), micros(r.Finish.Time), text(r.IsDownload),
@@ -112,13 +115,13 @@ func (t *tables) addTransfer(ctx context.Context, log, device int64, r *audit.Tr
 		micros(r.Began), duration, r.Range, r.Complete, text(r.Error), text(r.Peer))
 }
 
-func (t *tables) addSession(ctx context.Context, log, device int64, s *audit.SessionRow) error {
-	return t.sessions.add(ctx, log, int64(s.Seq), s.At.UnixMicro(), number(device), s.Session, s.ACS, s.ACSNode,
-		micros(s.Begin), micros(s.End), s.How, s.Messages, s.Empty, s.BytesIn, s.BytesOut, seqs(s.Open), seqs(s.Undelivered),
+func (t *tables) addSession(log, device int64, s *audit.SessionRow) error {
+	return t.sessions.add(log, int64(s.Seq), s.At.UnixMicro(), number(device), s.Session, s.ACS, s.ACSNode,
+		micros(s.Begin), micros(s.End), s.How, int64(s.Messages), int64(s.Empty), s.BytesIn, s.BytesOut, seqs(s.Open), seqs(s.Undelivered),
 		text(s.Peer), text(s.Listener), text(s.TLS), text(s.SNI), text(s.CertificateSubject))
 }
 
-func (t *tables) addRefusal(ctx context.Context, log int64, r *audit.RefusalRow) error {
+func (t *tables) addRefusal(log int64, r *audit.RefusalRow) error {
 	var offset, size any
 	if r.Offset >= 0 {
 		offset = r.Offset
@@ -126,17 +129,17 @@ func (t *tables) addRefusal(ctx context.Context, log int64, r *audit.RefusalRow)
 	if r.Size >= 0 {
 		size = r.Size
 	}
-	return t.refusals.add(ctx, log, int64(r.Seq), r.At.UnixMicro(), r.From, r.Reason, offset, text(r.Path), size, r.Status,
-		text(r.Peer), text(r.Listener), text(r.ACS), r.Count)
+	return t.refusals.add(log, int64(r.Seq), r.At.UnixMicro(), r.From, r.Reason, offset, text(r.Path), size, int64(r.Status),
+		text(r.Peer), text(r.Listener), text(r.ACS), int64(r.Count))
 }
 
-func (t *tables) addSecurity(ctx context.Context, log int64, r *audit.SecurityRow) error {
-	return t.security.add(ctx, log, int64(r.Seq), r.At.UnixMicro(), r.Reason, text(r.Claimed), text(r.Verified),
-		text(r.Peer), text(r.Listener), text(r.ACS), r.Count)
+func (t *tables) addSecurity(log int64, r *audit.SecurityRow) error {
+	return t.security.add(log, int64(r.Seq), r.At.UnixMicro(), r.Reason, text(r.Claimed), text(r.Verified),
+		text(r.Peer), text(r.Listener), text(r.ACS), int64(r.Count))
 }
 
-func (t *tables) addSystem(ctx context.Context, log int64, r *audit.SystemRow) error {
-	return t.system.add(ctx, log, int64(r.Seq), r.At.UnixMicro(), r.What, text(r.Why), text(r.Detail))
+func (t *tables) addSystem(log int64, r *audit.SystemRow) error {
+	return t.system.add(log, int64(r.Seq), r.At.UnixMicro(), r.What, text(r.Why), text(r.Detail))
 }
 
 // What was not sent is NULL.

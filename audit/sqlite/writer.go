@@ -4,19 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"hash/maphash"
+	"math"
+	"strings"
+	"unsafe"
 
 	"github.com/cwmpgate/cwmpgate/audit"
-)
-
-// How much the writer remembers, in entries of one half of a cache. A value
-// takes about 80 bytes, so 20 MB at the most.
-const (
-	knownValues   = 1 << 17
-	knownDevices  = 1 << 14
-	knownNames    = 1 << 15
-	askedRecords  = 1 << 10
-	askedPerBatch = 64 // of one SetParameterValues; what has more is looked up
 )
 
 // writer is the one connection that writes, its prepared statements, and what
@@ -31,24 +25,40 @@ type writer struct {
 
 	logs    map[string]int64
 	devices *cache[deviceKey, deviceID]
-	names   *cache[string, int64]
-	known   *cache[parameterKey, known]
+	names   *cache[string, uint32]
+	known   *cache[int64, *values] // by deviceID.same
 	asked   *cache[recordKey, []asked]
+
+	// Memory that is used again, of one record.
+	rows    audit.Rows
+	numbers []uint32 // of its parameters' names
+	missing []uint32
 }
 
 type deviceKey struct{ tenant, manufacturer, oui, class, serial string }
 
+func (k deviceKey) bytes() int {
+	return int(unsafe.Sizeof(k)) + len(k.tenant) + len(k.manufacturer) + len(k.oui) + len(k.class) + len(k.serial)
+}
+
+// clone is the same key with texts of its own: others are part of a record,
+// which is not to stay for their sake.
+func (k deviceKey) clone() deviceKey {
+	return deviceKey{strings.Clone(k.tenant), strings.Clone(k.manufacturer), strings.Clone(k.oui), strings.Clone(k.class), strings.Clone(k.serial)}
+}
+
 // deviceID is 0, 0 for nobody.
 type deviceID struct{ id, same int64 }
 
-func openWriter(ctx context.Context, db *sql.DB) (_ *writer, err error) {
+// openWriter makes a writer that remembers about so many bytes.
+func openWriter(ctx context.Context, db *sql.DB, memory int) (_ *writer, err error) {
 	w := &writer{
 		seed:    maphash.MakeSeed(),
 		logs:    make(map[string]int64),
-		devices: newCache[deviceKey, deviceID](knownDevices),
-		names:   newCache[string, int64](knownNames),
-		known:   newCache[parameterKey, known](knownValues),
-		asked:   newCache[recordKey, []asked](askedRecords),
+		devices: newCache[deviceKey, deviceID](memory / 8),
+		names:   newCache[string, uint32](memory / 4),
+		known:   newCache[int64, *values](memory / 2),
+		asked:   newCache[recordKey, []asked](memory / 8),
 	}
 	if w.conn, err = db.Conn(ctx); err != nil {
 		return nil, err
@@ -95,7 +105,7 @@ func (w *writer) forget() {
 func (w *writer) transact(ctx context.Context, f func() error) error {
 	err := transact(ctx, w.conn, func() error {
 		var version int64
-		if err := w.lookups.version.QueryRowContext(ctx).Scan(&version); err != nil {
+		if _, err := w.lookups.version.integers(&version); err != nil {
 			return err
 		}
 		if version != w.version {
@@ -114,11 +124,11 @@ func (w *writer) transact(ctx context.Context, f func() error) error {
 }
 
 // log gives the number of a log, a new one where there is none.
-func (w *writer) log(ctx context.Context, log string) (int64, error) {
+func (w *writer) log(log string) (int64, error) {
 	if id, ok := w.logs[log]; ok {
 		return id, nil
 	}
-	id, err := find(ctx, w.lookups.log, w.lookups.newLog, log)
+	id, err := find(w.lookups.log, w.lookups.newLog, log)
 	if err == nil {
 		w.logs[log] = id
 	}
@@ -126,29 +136,36 @@ func (w *writer) log(ctx context.Context, log string) (int64, error) {
 }
 
 // name gives the number of a parameter's name.
-func (w *writer) name(ctx context.Context, name string) (int64, error) {
+func (w *writer) name(name string) (uint32, error) {
 	if id, ok := w.names.get(name); ok {
 		return id, nil
 	}
-	id, err := find(ctx, w.lookups.name, w.lookups.newName, name)
-	if err == nil {
-		w.names.put(name, id)
+	id, err := find(w.lookups.name, w.lookups.newName, name)
+	switch {
+	case err != nil:
+		return 0, err
+	case id < 1 || id > math.MaxUint32:
+		return 0, fmt.Errorf("name %q has the number %d, which is out of range", name, id)
 	}
-	return id, err
+	// name is part of its record, which is not to stay for its sake.
+	w.names.put(strings.Clone(name), uint32(id), len(name))
+	return uint32(id), nil
 }
 
 // find looks a number up, or makes it.
-func find(ctx context.Context, lookup, add *sql.Stmt, args ...any) (id int64, err error) {
-	err = lookup.QueryRowContext(ctx, args...).Scan(&id)
-	if !errors.Is(err, sql.ErrNoRows) {
+func find(lookup, add *prepared, text string) (id int64, err error) {
+	lookup.set(text)
+	found, err := lookup.integers(&id)
+	if found || err != nil {
 		return id, err
 	}
-	err = add.QueryRowContext(ctx, args...).Scan(&id)
+	add.set(text)
+	_, err = add.integers(&id)
 	return id, err
 }
 
 // device gives the numbers of the device that a record is about.
-func (w *writer) device(ctx context.Context, h *audit.Head) (deviceID, error) {
+func (w *writer) device(h *audit.Head) (d deviceID, err error) {
 	k := deviceKey{h.Tenant, h.Manufacturer, h.OUI, h.Class, h.Serial}
 	if k.manufacturer == "" && k.oui == "" && k.class == "" && k.serial == "" {
 		return deviceID{}, nil
@@ -156,146 +173,20 @@ func (w *writer) device(ctx context.Context, h *audit.Head) (deviceID, error) {
 	if d, ok := w.devices.get(k); ok {
 		return d, nil
 	}
-	var d deviceID
-	err := w.lookups.device.QueryRowContext(ctx, k.serial, k.tenant, k.oui, k.class, k.manufacturer).Scan(&d.id, &d.same)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = w.lookups.newDevice.QueryRowContext(ctx, k.serial, k.tenant, k.oui, k.class, k.manufacturer).Scan(&d.id, &d.same)
-	}
-	if err == nil {
-		w.devices.put(k, d)
-	}
-	return d, err
-}
-
-// lastKnown gives the last value known of a parameter.
-func (w *writer) lastKnown(ctx context.Context, k parameterKey) (known, bool, error) {
-	if v, ok := w.known.get(k); ok {
-		return v, true, nil
-	}
-	if err := w.tables.flush(ctx); err != nil {
-		return known{}, false, err
-	}
-	var v known
-	p, err := scanParameter(w.lookups.known.QueryRowContext(ctx, k.device, k.name), &v.place)
-	if errors.Is(err, sql.ErrNoRows) {
-		return known{}, false, nil
-	}
+	w.lookups.device.set(k.serial, k.tenant, k.oui, k.class, k.manufacturer)
+	found, err := w.lookups.device.integers(&d.id, &d.same)
 	if err != nil {
-		return known{}, false, err
+		return d, err
 	}
-	v.value = valueOf(w.seed, &p)
-	w.known.put(k, v)
-	return v, true, nil
-}
-
-// accept makes known what a SetParameterValues asked for. A value that the
-// CPE has told since then stays: it stands behind the request in the log.
-func (w *writer) accept(ctx context.Context, request recordKey) error {
-	all, ok := w.asked.get(request)
-	if !ok {
-		var err error
-		if all, err = w.lookupAsked(ctx, request); err != nil {
-			return err
+	if !found {
+		w.lookups.newDevice.set(k.serial, k.tenant, k.oui, k.class, k.manufacturer)
+		if _, err := w.lookups.newDevice.integers(&d.id, &d.same); err != nil {
+			return d, err
+		}
+		if d.id == d.same { // nor is it an old one under another spelling
+			w.keep(d.same, &values{whole: true})
 		}
 	}
-	for _, a := range all {
-		if now, ok := w.known.get(a.key); ok && a.known.place.after(now.place) {
-			w.known.put(a.key, a.known)
-		}
-	}
-	return nil
-}
-
-func (w *writer) lookupAsked(ctx context.Context, request recordKey) (all []asked, err error) {
-	if err := w.tables.flush(ctx); err != nil {
-		return nil, err
-	}
-	rows, err := w.lookups.asked.QueryContext(ctx, request.log, request.seq)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var a asked
-		p, err := scanParameter(rows, &a.known.place, &a.key.device, &a.key.name)
-		if err != nil {
-			return nil, err
-		}
-		a.known.value = valueOf(w.seed, &p)
-		all = append(all, a)
-	}
-	return all, rows.Err()
-}
-
-// scanParameter reads what parameterColumns names, and what stands behind it.
-func scanParameter(row interface{ Scan(...any) error }, at *place, more ...any) (p audit.ParameterRow, err error) {
-	var text, secret, kind, sum sql.NullString
-	var cut sql.NullInt64
-	into := append([]any{&at.at, &at.log, &at.seq, &at.item, &text, &secret, &kind, &cut, &sum}, more...)
-	if err := row.Scan(into...); err != nil {
-		return p, err
-	}
-	if text.Valid {
-		p.Value = &text.String
-	}
-	p.Secret, p.Type, p.Cut, p.SHA256 = secret.String, kind.String, cut.Int64, sum.String
-	return p, nil
-}
-
-const parameterColumns = `k.at, k.log, k.seq, k.item, k.value, k.secret, k.type, k.cut, k.sha256`
-
-// lookups are the statements by which the writer finds what it does not
-// remember.
-type lookups struct {
-	version, existing          *sql.Stmt
-	log, newLog, name, newName *sql.Stmt
-	device, newDevice          *sql.Stmt
-	known, asked               *sql.Stmt
-}
-
-func (l *lookups) each() map[string]**sql.Stmt {
-	return map[string]**sql.Stmt{
-		`PRAGMA data_version`: &l.version,
-		`SELECT seq, leaf FROM ledger WHERE log = ? AND seq BETWEEN ? AND ?`: &l.existing,
-
-		`SELECT id FROM logs WHERE log = ?`:                &l.log,
-		`INSERT INTO logs (log) VALUES (?) RETURNING id`:   &l.newLog,
-		`SELECT id FROM names WHERE name = ?`:              &l.name,
-		`INSERT INTO names (name) VALUES (?) RETURNING id`: &l.newName,
-		`SELECT id, same FROM devices WHERE serial = ? AND tenant = ? AND oui = ? AND class = ? AND manufacturer = ?`: &l.device,
-		`INSERT INTO devices (serial, tenant, oui, class, manufacturer, same)
-			VALUES (?1, ?2, ?3, ?4, ?5, coalesce(
-				(SELECT min(same) FROM devices WHERE serial = ?1 AND tenant = ?2 AND oui = ?3 COLLATE NOCASE AND class = ?4),
-				(SELECT coalesce(max(id), 0) + 1 FROM devices)))
-			RETURNING id, same`: &l.newDevice,
-
-		// What a CPE told and what it accepted is known. The same condition
-		// stands in view_changes, for any moment.
-		`SELECT ` + parameterColumns + ` FROM parameters AS k
-			WHERE k.device = ? AND k.name = ?
-				AND (k.action IN ('reported', 'informed', 'read') OR k.action = 'set' AND EXISTS
-					(SELECT 1 FROM rpcs AS b INDEXED BY rpcs_answers WHERE b.log = k.log AND b.answers = k.seq AND b.message = 'response'))
-			ORDER BY k.at DESC, k.log DESC, k.seq DESC, k.item DESC LIMIT 1`: &l.known,
-		`SELECT ` + parameterColumns + `, k.device, k.name FROM parameters AS k
-			WHERE k.log = ? AND k.seq = ? AND k.action = 'set' AND k.device IS NOT NULL ORDER BY k.item`: &l.asked,
-	}
-}
-
-func (l *lookups) prepare(ctx context.Context, conn *sql.Conn) error {
-	for text, into := range l.each() {
-		stmt, err := conn.PrepareContext(ctx, text)
-		if err != nil {
-			return err
-		}
-		*into = stmt
-	}
-	return nil
-}
-
-func (l *lookups) close() {
-	for _, stmt := range l.each() {
-		if *stmt != nil {
-			_ = (*stmt).Close()
-		}
-	}
+	w.devices.put(k.clone(), d, k.bytes())
+	return d, nil
 }

@@ -1,0 +1,120 @@
+package sqlite
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/cwmpgate/cwmpgate/audit"
+	"github.com/cwmpgate/cwmpgate/audit/storetest"
+)
+
+// TestCacheBound puts far more into a cache than it may hold.
+func TestCacheBound(t *testing.T) {
+	const limit = 10_000
+	c := newCache[int, int](limit)
+	total := func() (bytes int) {
+		for _, half := range []map[int]sized[int]{c.young, c.old} {
+			for _, s := range half {
+				bytes += int(s.bytes)
+			}
+		}
+		return bytes
+	}
+	for i := range 5000 {
+		c.put(i, -i, i%500)
+		if v, ok := c.get(i); !ok || v != -i {
+			t.Fatalf("%d is not there", i)
+		}
+		if i > 0 {
+			if v, ok := c.get(i - 1); ok && v != 1-i {
+				t.Fatalf("%d has the value %d", i-1, v)
+			}
+		}
+		if n := total(); n > limit {
+			t.Fatalf("%d bytes are kept of %d", n, limit)
+		}
+	}
+	c.put(7, 7, limit) // too large
+	if _, ok := c.get(7); ok {
+		t.Error("an entry as large as the cache is kept")
+	}
+	c.put(8, 8, 100)
+	c.put(8, 9, 200)
+	if v, _ := c.get(8); v != 9 {
+		t.Errorf("put again, %d is there", v)
+	}
+	c.remove(8)
+	if _, ok := c.get(8); ok {
+		t.Error("what was removed is there")
+	}
+	c.clear()
+	if len(c.young)+len(c.old)+c.bytes > 0 {
+		t.Errorf("after clear: %+v", c)
+	}
+}
+
+// TestValues compares the table with a map.
+func TestValues(t *testing.T) {
+	var all values
+	want := map[uint32]value{}
+	for i := range uint32(20_000) {
+		name := i*i%7919 + 1
+		if i > 5000 {
+			name = i // a run
+		}
+		all.put(known{name: name, value: value(i)})
+		want[name] = value(i)
+	}
+	if all.used != len(want) {
+		t.Errorf("%d are used, want %d", all.used, len(want))
+	}
+	for name := uint32(1); name < 30_000; name++ {
+		k, ok := all.get(name)
+		v, wanted := want[name]
+		if ok != wanted || k.value != v {
+			t.Fatalf("%d: %v, %v, want %v, %v", name, k.value, ok, v, wanted)
+		}
+	}
+	if each := all.bytes() / all.used; each > 100 {
+		t.Errorf("%d bytes for each value", each)
+	}
+}
+
+// TestLargeDevice tells 5,000 values of one device again and again, while the
+// writer may remember some, or next to none: changes alone make rows.
+func TestLargeDevice(t *testing.T) {
+	for _, memory := range []int{0, 100_000, 1} {
+		t.Run(fmt.Sprint(memory), func(t *testing.T) {
+			s := New(Config{File: filepath.Join(t.TempDir(), "audit.db"), Memory: memory})
+			if err := s.Open(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			l := storetest.NewLog("large")
+			cpe := l.Session(audit.Device{OUI: "00005E", Class: "HG", Serial: "T1"}, "s-1")
+			const parameters, rounds = 5000, 4
+			for round := range rounds {
+				var list []string
+				for i := range parameters {
+					value := "same"
+					if i == round {
+						value = "other"
+					}
+					list = append(list, storetest.Param(fmt.Sprintf("Device.X.%d", i), value, "string"))
+				}
+				cpe.Read(list...)
+			}
+			for seq := range l.Last() {
+				if err := s.Write(t.Context(), l.Batch(seq+1, seq+1)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var rows, changed int
+			err := s.writer.conn.QueryRowContext(t.Context(), `SELECT count(*), sum(changed) FROM parameters`).Scan(&rows, &changed)
+			if want := 2 * (rounds - 1); err != nil || rows != parameters+want || changed != want {
+				t.Errorf("%d rows, %d of them changes (%v); want %d and %d", rows, changed, err, parameters+want, want)
+			}
+		})
+	}
+}
