@@ -94,7 +94,7 @@ const (
 // cwmp:ID decides only where the place says nothing.
 type Session struct {
 	state
-	undo    state // before the CPE's last message, for a 401
+	undo    state // before the CPE's last message, for a 401 or a redirect
 	fresh   *Ref  // the request that the last message made
 	waits   bool  // the CPE has spoken and the ACS has not answered yet
 	ended   bool
@@ -152,8 +152,8 @@ func (s *Session) FromCPE(m *Message) (Turn, error) {
 // the message in the body, nil if there is none. An error is a SequenceError and
 // leaves the session as it was.
 //
-// A 401 takes the CPE's last message back: the CPE will send it again, and it
-// then answers what it answered before.
+// A 401, or a redirect within a session, takes the CPE's last message back: the
+// CPE will send it again, and it then answers what it answered before.
 func (s *Session) FromACS(status int, m *Message) (Turn, error) {
 	switch {
 	case s.ended:
@@ -162,7 +162,10 @@ func (s *Session) FromACS(status int, m *Message) (Turn, error) {
 		return Turn{}, ErrUnasked
 	}
 	s.waits, s.fresh = false, nil
-	if status == 401 {
+	// Challenged or sent elsewhere, the CPE sends its message again. Before an
+	// Inform was accepted a redirect ends the session: the next Inform, at the
+	// other URL, begins another.
+	if status == 401 || status/100 == 3 && s.undo.accepted {
 		s.state = s.undo
 		return Turn{From: PartyACS, Message: m, Orphan: m != nil && m.Kind != KindRequest}, nil
 	}

@@ -16,7 +16,7 @@ func (x *exchange) reply() error {
 	if err != nil {
 		return x.failed(err)
 	}
-	if !s.cookieSent {
+	if !s.cookieSent && !x.acsSetsOurCookie() {
 		fields = append(fields, s.ownSetCookie())
 		s.cookieSent = true
 	}
@@ -42,6 +42,17 @@ func (x *exchange) reply() error {
 		x.gateway.log.Info().Err(err).Str("peer", x.conn.peer).Str("session", s.id).Int("status", x.resp.Status).Msg("answer not delivered")
 	}
 	return nil
+}
+
+// acsSetsOurCookie tells whether the ACS has a cookie of the same name: ours
+// would take its place at the CPE.
+func (x *exchange) acsSetsOurCookie() bool {
+	for i := range x.resp.Fields {
+		if isName(x.resp.Fields[i].Name, "set-cookie") && bytes.HasPrefix(setCookiePair(x.resp.Fields[i].Value), []byte(cookieName+"=")) {
+			return true
+		}
+	}
+	return false
 }
 
 // howEnded says how a session ended with this status of the ACS's.

@@ -53,7 +53,10 @@ func (x *exchange) forward(ctx context.Context) error {
 func acsRefusal(err error) error {
 	var he *h1.Error
 	var ne net.Error
+	var own *refusal
 	switch {
+	case errors.As(err, &own):
+		return own
 	case errors.As(err, &he):
 		return &refusal{status: 502, reason: string(he.Reason), from: "acs", detail: he.Detail, offset: -1}
 	case errors.Is(err, upstream.ErrUnreachable):

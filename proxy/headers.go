@@ -34,37 +34,43 @@ func field(fields []h1.Field, name string) []byte {
 }
 
 // untrusted are fields by which a CPE could pretend to be somebody else: only
-// the gateway may say who the peer is (docs/http.md, "Forwarding fields").
-var untrusted = map[string]bool{
-	"forwarded": true, "x-forwarded-for": true, "x-forwarded-proto": true, "x-forwarded-host": true,
-	"x-forwarded-port": true, "x-forwarded-server": true, "x-forwarded-ssl": true, "x-forwarded-by": true,
-	"x-forwarded-client-cert": true, "x-real-ip": true, "x-client-ip": true, "x-cluster-client-ip": true,
-	"true-client-ip": true, "x-original-forwarded-for": true, "x-forwarded": true, "x-forwarded-scheme": true,
-	"client-cert": true, "client-cert-chain": true, "x-client-cert": true, "x-ssl-cert": true,
-	"x-ssl-client-cert": true, "x-ssl-client-dn": true, "x-ssl-client-s-dn": true, "x-ssl-client-verify": true,
-	"x-ssl-client-cn": true, "x-client-dn": true, "x-client-verify": true, "ssl-client-cert": true,
-	"front-end-https": true,
+// the gateway may say who the peer is (docs/http.md, "Forwarding fields"). Names
+// ending in a hyphen stand for all that begin so.
+var untrusted = []string{
+	"forwarded", "x-forwarded", "x-forwarded-", "x-original-", "x-real-ip", "x-client-ip", "x-cluster-client-ip",
+	"true-client-ip", "cf-connecting-ip", "client-cert", "client-cert-", "x-client-cert", "x-client-cert-",
+	"x-client-dn", "x-client-verify", "x-ssl-", "ssl-client-", "x-tls-client-", "x-amzn-mtls-", "x-arr-clientcert",
+	"x-remote-user", "remote-user", "x-rewrite-url", "front-end-https", "proxy",
 }
 
 // isUntrusted folds underscores to hyphens, since CGI-like ACSes do not tell
-// the two apart.
+// the two apart; for the same reason a misspelt framing field is none to pass.
 func isUntrusted(name []byte) bool {
-	var buf [32]byte
-	if len(name) < 9 || len(name) > len(buf) {
-		return false
-	}
-	folded := buf[:len(name)]
-	for i, c := range name {
+	var buf [48]byte
+	folded := buf[:0]
+	for i, c := range name[:min(len(name), len(buf))] {
 		switch {
 		case 'A' <= c && c <= 'Z':
 			c += 'a' - 'A'
 		case c == '_':
 			c = '-'
 		}
-		folded[i] = c
+		folded = append(folded, c)
+		if i == 0 && !beginsUntrusted[c] {
+			return false
+		}
 	}
-	return untrusted[string(folded)]
+	for _, u := range untrusted {
+		if string(folded) == u || u[len(u)-1] == '-' && bytes.HasPrefix(folded, []byte(u)) {
+			return true
+		}
+	}
+	return string(folded) == "content-length" || string(folded) == "transfer-encoding"
 }
+
+// beginsUntrusted spares ordinary fields the list: the first letters of its
+// names, and of the framing fields.
+var beginsUntrusted = [256]bool{'f': true, 'x': true, 't': true, 'c': true, 's': true, 'r': true, 'p': true}
 
 // Names of the fields that the gateway sets; nobody writes to them.
 var (

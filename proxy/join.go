@@ -37,24 +37,39 @@ func (x *exchange) join() (done bool, err error) {
 	return false, nil
 }
 
-// find looks a session up by the gateway's cookie, then by the ACS's, then by
-// the connection. Keys that name two open sessions are refused.
+// find looks a session up by the gateway's cookie, then by the ACS's, by the
+// nonce of a challenge, and by the connection. Keys that name two open sessions
+// are refused.
 func (x *exchange) find() (*session, error) {
 	t := x.gateway.sessions
 	var found *session
-	candidates := [...]*session{x.byOwnCookie(), x.byACSCookies(), t.of(x.conn)}
-	for i, s := range candidates {
+	var disagree error
+	candidate := func(s *session, by string) {
 		switch {
 		case s == nil || s == found || s.tenant != x.tenant:
 		case found == nil:
 			found = s
+		case !t.isOpen(s):
 		case !t.isOpen(found):
-			found = s // an ended session's key does not stand against an open one
-		case t.isOpen(s):
-			r := refuse(400, reasonSessionDisagree, "one key names session %s, %s session %s", found.id, keyNames[i], s.id)
+			// An ended session's key does not stand against an open one of the
+			// same device; of another device it is what was meant.
+			if t.sameDevice(found, s) {
+				found = s
+			}
+		case disagree == nil:
+			r := refuse(400, reasonSessionDisagree, "one key names session %s, %s session %s", found.id, by, s.id)
 			r.security, r.claimed, r.verified = true, found.id, s.id
-			return nil, r
+			disagree = r
 		}
+	}
+	eachOwnCookie(x.req.Fields, func(v string) { candidate(t.withCookie(v), "a cookie") })
+	x.eachCookie(func(key string) { candidate(t.withKey(key, x.conn.prefix), "the ACS's cookie") })
+	if x.creds.nonce != "" {
+		candidate(t.withKey(x.tenant.nonceKey(x.creds.nonce), x.conn.prefix), "a nonce")
+	}
+	candidate(t.of(x.conn), "the connection")
+	if disagree != nil {
+		return nil, disagree
 	}
 	if found != nil && t.isOpen(found) && !t.boundTo(found, x.conn.prefix, x.creds.user) {
 		r := refuse(403, reasonIdentity, "session %s began from %s, this request came from %s", found.id, found.prefix, x.conn.prefix)
@@ -64,25 +79,6 @@ func (x *exchange) find() (*session, error) {
 	return found, nil
 }
 
-var keyNames = [...]string{"a cookie", "the ACS's cookie", "the connection"}
-
-func (x *exchange) byOwnCookie() *session {
-	if own := ownCookie(x.req.Fields); own != "" {
-		return x.gateway.sessions.withCookie(own)
-	}
-	return nil
-}
-
-// byACSCookies returns the one session that a cookie of the ACS names.
-func (x *exchange) byACSCookies() (found *session) {
-	x.eachCookie(func(key string) {
-		if found == nil {
-			found = x.gateway.sessions.withKey(key)
-		}
-	})
-	return found
-}
-
 // eachCookie calls f with the key of each cookie in the request but our own.
 func (x *exchange) eachCookie(f func(key string)) {
 	for i := range x.req.Fields {
@@ -90,7 +86,7 @@ func (x *exchange) eachCookie(f func(key string)) {
 			continue
 		}
 		eachPair(x.req.Fields[i].Value, func(p pair) {
-			if !strings.HasPrefix(string(p.text), cookieName+"=") {
+			if _, own := isOwn(p.text); !own {
 				f(x.tenant.cookieKey(p.text))
 			}
 		})
@@ -106,9 +102,10 @@ func (x *exchange) joinInform() error {
 	t := x.gateway.sessions
 	device := deviceOf(x.message)
 	key := deviceKey(x.tenant.name, device)
-	rounds := []*session{t.of(x.conn), x.byOwnCookie()}
+	rounds := []*session{t.of(x.conn)}
+	eachOwnCookie(x.req.Fields, func(v string) { rounds = append(rounds, t.withCookie(v)) })
 	if x.creds.nonce != "" {
-		rounds = append(rounds, t.withKey(x.tenant.nonceKey(x.creds.nonce)))
+		rounds = append(rounds, t.withKey(x.tenant.nonceKey(x.creds.nonce), x.conn.prefix))
 	}
 	for _, s := range rounds {
 		if s != nil && s.tenant == x.tenant && t.awaits(s, key) && t.boundTo(s, x.conn.prefix, x.creds.user) {
@@ -117,7 +114,7 @@ func (x *exchange) joinInform() error {
 	}
 	// The old session's connection to the ACS is closed before the Inform goes
 	// on: some ACSes answer «already in session» else.
-	for _, s := range t.rivals(x.conn, key, x.conn.prefix, x.creds.user) {
+	for _, s := range t.rivals(x.conn, key, x.conn.prefix) {
 		x.gateway.endFromOutside(s, audit.EndSuperseded, x.conn)
 	}
 	return x.begin()
@@ -206,8 +203,10 @@ func (x *exchange) learn() {
 	}
 	t.challenge(s, x.resp.Status == 401 && !s.state.Accepted())
 	if x.resp.Status/100 == 2 && s.origin.Identity == identityClaimed && x.tenant.identity.names(x.creds.user, s.origin.Device) {
-		t.verified(s, x.creds.user)
 		s.origin.Identity = identityHTTP
+		for _, rival := range t.verified(s, x.creds.user) {
+			x.gateway.endFromOutside(rival, audit.EndSuperseded, x.conn)
+		}
 	}
 }
 

@@ -106,16 +106,52 @@ func (t *sessions) key(s *session, key string, given bool) {
 	t.byKey[key] = append(t.byKey[key], holder{s, given})
 }
 
-// withKey returns the session that the ACS gave the key to, and nil where
-// another open session has it too: a cookie such as a load balancer's says
-// nothing then.
-func (t *sessions) withKey(key string) *session {
+// withKey returns the session that a request from source names by a key: the
+// open one that the ACS gave it to, unless another open session of that source
+// has it too, since a cookie such as a load balancer's says nothing then; else
+// one that has just ended. A session of another source is named only by a key
+// that nobody of this source has: that is for the caller to refuse.
+func (t *sessions) withKey(key string, source netip.Prefix) *session {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if l := t.byKey[key]; len(l) == 1 && l[0].given {
-		return l[0].session
+	var open, ended, elsewhere *session
+	here, away := 0, 0
+	for _, h := range t.byKey[key] {
+		switch {
+		case h.prefix != source:
+			if h.given && !h.ended {
+				elsewhere = h.session
+				away++
+			}
+		case h.ended:
+			if h.given {
+				ended = h.session
+			}
+		default:
+			here++
+			if h.given {
+				open = h.session
+			}
+		}
+	}
+	switch {
+	case here == 1:
+		return open
+	case here > 1:
+		return nil
+	case ended != nil:
+		return ended
+	case away == 1:
+		return elsewhere
 	}
 	return nil
+}
+
+// sameDevice tells whether two sessions are of one device, as far as is known.
+func (t *sessions) sameDevice(a, b *session) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return a.device == "" || b.device == "" || a.device == b.device
 }
 
 // named takes note of the device that s is of.
@@ -130,11 +166,11 @@ func (t *sessions) named(s *session, device string) {
 	t.byDevice[device] = append(t.byDevice[device], s)
 }
 
-// rivals returns the open sessions that an Inform of device, from source and
-// with this user, supersedes: that of its connection and those of the same
-// device where identity or source agree. A DeviceId alone is a claim, and must
-// not end another's session.
-func (t *sessions) rivals(c *conn, device string, source netip.Prefix, user string) []*session {
+// rivals returns the open sessions that an Inform of device from source
+// supersedes: that of its connection, and those of the same device from the same
+// source. A DeviceId is a claim, as is the user name beside it, and must not end
+// another's session.
+func (t *sessions) rivals(c *conn, device string, source netip.Prefix) []*session {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var out []*session
@@ -142,11 +178,25 @@ func (t *sessions) rivals(c *conn, device string, source netip.Prefix, user stri
 		out = append(out, s)
 	}
 	for _, s := range t.byDevice[device] {
-		if !slices.Contains(out, s) && (s.prefix == source || s.user != "" && s.user == user) {
+		if s.prefix == source && !slices.Contains(out, s) {
 			out = append(out, s)
 		}
 	}
 	return out
+}
+
+// verified takes note of the HTTP user that the ACS accepted in s, and returns
+// the other open sessions of the device that the same user was accepted in.
+func (t *sessions) verified(s *session, user string) (rivals []*session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.user = user
+	for _, other := range t.byDevice[s.device] {
+		if other != s && other.user == user {
+			rivals = append(rivals, other)
+		}
+	}
+	return rivals
 }
 
 // start has over run after d, unless s ends, is stopped or started anew before.
@@ -208,8 +258,7 @@ func (t *sessions) stop(s *session) {
 	s.deadline = time.Time{}
 }
 
-// end marks s as ended and forgets all but its cookie and connection, which are
-// known for a while longer. It is false for all but the first caller.
+// end marks s as ended; its keys are known for a while longer. It is false for all but the first caller.
 func (t *sessions) end(s *session) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -223,12 +272,6 @@ func (t *sessions) end(s *session) bool {
 	}
 	if s.timer != nil {
 		s.timer.Stop()
-	}
-	for _, k := range s.keys {
-		t.byKey[k] = slices.DeleteFunc(t.byKey[k], func(h holder) bool { return h.session == s })
-		if len(t.byKey[k]) == 0 {
-			delete(t.byKey, k)
-		}
 	}
 	t.dropDevice(s)
 	s.timer = time.AfterFunc(t.linger, func() { t.forget(s) })
@@ -250,6 +293,13 @@ func (t *sessions) forget(s *session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.byCookie, s.cookie)
+	for _, k := range s.keys {
+		t.byKey[k] = slices.DeleteFunc(t.byKey[k], func(h holder) bool { return h.session == s })
+		if len(t.byKey[k]) == 0 {
+			delete(t.byKey, k)
+		}
+	}
+	s.keys = nil
 	if s.conn != nil && s.conn.session == s {
 		s.conn.session = nil
 	}
@@ -266,22 +316,13 @@ func (t *sessions) closed(c *conn) {
 	c.session = nil
 }
 
-// boundTo tells whether a request from source with these credentials may be of
-// session s: its user decides where the ACS has accepted one, else its source.
+// boundTo tells whether a request from source that names this user may be of
+// session s. The user of a request is a claim until the ACS has accepted it, so
+// that it can only tell against the request.
 func (t *sessions) boundTo(s *session, source netip.Prefix, user string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s.user != "" && user != "" {
-		return user == s.user
-	}
-	return s.prefix == source
-}
-
-// verified takes note of the HTTP user that the ACS accepted.
-func (t *sessions) verified(s *session, user string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s.user = user
+	return s.prefix == source && (s.user == "" || user == "" || user == s.user)
 }
 
 // challenge takes note of whether the ACS's last answer was a challenge that

@@ -22,16 +22,16 @@ func TestKeysThatSeveralSessionsHaveNameNone(t *testing.T) {
 	table.add(a, &conn{})
 	table.add(b, &conn{})
 	table.give(a, "lb=node7")
-	if table.withKey("lb=node7") != a {
+	if table.withKey("lb=node7", here) != a {
 		t.Error("a cookie of one session does not name it")
 	}
 	table.give(b, "lb=node7")
-	if table.withKey("lb=node7") != nil {
+	if table.withKey("lb=node7", here) != nil {
 		t.Error("a cookie of two sessions names one of them")
 	}
 	table.end(b)
-	if table.withKey("lb=node7") != a {
-		t.Error("a cookie still names an ended session")
+	if table.withKey("lb=node7", here) != a {
+		t.Error("an ended session keeps a cookie from naming an open one")
 	}
 	table.end(a)
 }
@@ -44,20 +44,22 @@ func TestBroughtKeysNameNoSession(t *testing.T) {
 	table.add(a, &conn{})
 	table.add(b, &conn{})
 	table.brought(a, "Path=/")
-	if s := table.withKey("Path=/"); s != nil {
+	if s := table.withKey("Path=/", here); s != nil {
 		t.Errorf("a cookie that a CPE brought along names session %s", s.id)
 	}
 	table.give(b, "lb=node7")
 	table.brought(a, "lb=node7")
-	if s := table.withKey("lb=node7"); s != nil {
+	if s := table.withKey("lb=node7", here); s != nil {
 		t.Errorf("a cookie that another CPE sends too names session %s", s.id)
 	}
 	table.give(a, "Path=/")
-	if table.withKey("Path=/") != a {
+	if table.withKey("Path=/", here) != a {
 		t.Error("a cookie that the ACS has given meanwhile does not name its session")
 	}
 	table.end(a)
 	table.end(b)
+	table.forget(a)
+	table.forget(b)
 	if len(table.byKey) != 0 {
 		t.Errorf("%d keys are kept", len(table.byKey))
 	}
@@ -74,33 +76,52 @@ func TestKeysOfASessionAreBounded(t *testing.T) {
 		t.Errorf("%d and %d keys are kept", len(s.keys), len(table.byKey))
 	}
 	table.end(s)
+	table.forget(s)
 	if len(table.byKey) != 0 {
-		t.Errorf("%d keys of an ended session are kept", len(table.byKey))
+		t.Errorf("%d keys of a forgotten session are kept", len(table.byKey))
 	}
 }
 
 // A DeviceId is a claim: an Inform must not end the session of another address.
 func TestRivals(t *testing.T) {
-	f := func(what string, from netip.Prefix, user, verified string, want bool) {
+	f := func(what string, from netip.Prefix, device string, want bool) {
 		t.Helper()
 		table := newSessions(10, 10, time.Minute)
 		old := testSession(t, here)
 		table.add(old, &conn{})
 		table.named(old, "device")
-		table.verified(old, verified)
-		if got := len(table.rivals(&conn{}, "device", from, user)) == 1; got != want {
+		table.verified(old, "user")
+		if got := len(table.rivals(&conn{}, device, from)) == 1; got != want {
 			t.Errorf("%s: superseded %v, want %v", what, got, want)
-		}
-		if len(table.rivals(&conn{}, "another", here, user)) != 0 {
-			t.Errorf("%s: another device's session is superseded", what)
 		}
 		table.end(old)
 	}
-	f("same source", here, "", "", true)
-	f("other source", elsewhere, "", "", false)
-	f("other source, claims the user", elsewhere, "u", "", false)
-	f("other source, the verified user", elsewhere, "u", "u", true)
-	f("other source, another user", elsewhere, "v", "u", false)
+	f("same source", here, "device", true)
+	f("other source", elsewhere, "device", false)
+	f("other device", here, "another", false)
+}
+
+// Only once the ACS has accepted the same user for the same device does a
+// session elsewhere end.
+func TestVerifiedRivals(t *testing.T) {
+	table := newSessions(10, 10, time.Minute)
+	a, b, c := testSession(t, here), testSession(t, elsewhere), testSession(t, elsewhere)
+	for _, s := range []*session{a, b, c} {
+		table.add(s, &conn{})
+	}
+	table.named(a, "device")
+	table.named(b, "device")
+	table.named(c, "another")
+	if got := table.verified(a, "u"); len(got) != 0 {
+		t.Errorf("%d rivals that no user was accepted in", len(got))
+	}
+	table.verified(c, "u")
+	if got := table.verified(b, "u"); len(got) != 1 || got[0] != a {
+		t.Errorf("%d rivals, want the one session of that device and user", len(got))
+	}
+	for _, s := range table.all() {
+		table.end(s)
+	}
 }
 
 func TestBoundTo(t *testing.T) {
@@ -117,9 +138,42 @@ func TestBoundTo(t *testing.T) {
 	f(elsewhere, "", false)
 	table.verified(s, "u")
 	f(here, "", true)
+	f(here, "u", true)
 	f(here, "v", false)
-	f(elsewhere, "u", true)
+	f(elsewhere, "u", false) // the user of a request is a claim
 	f(elsewhere, "", false)
+}
+
+// A cookie may be the same on many devices, or be sent by one that was never
+// given it: it is looked up among the sessions of the request's source first.
+func TestKeysAndSources(t *testing.T) {
+	table := newSessions(10, 10, time.Minute)
+	mine, theirs := testSession(t, here), testSession(t, elsewhere)
+	table.add(mine, &conn{})
+	table.add(theirs, &conn{})
+	table.give(mine, "serial=1")
+	table.brought(theirs, "serial=1")
+	table.give(theirs, "serial=2")
+	f := func(what, key string, from netip.Prefix, want *session) {
+		t.Helper()
+		if got := table.withKey(key, from); got != want {
+			t.Errorf("%s: %p, want %p", what, got, want)
+		}
+	}
+	f("its owner", "serial=1", here, mine)
+	f("who only brought it", "serial=1", elsewhere, nil)
+	f("who has nothing of the kind", "serial=2", here, theirs) // to be refused
+	table.end(mine)
+	f("its owner after the end", "serial=1", here, mine)
+	table.give(theirs, "serial=1")
+	f("another who has it by now", "serial=1", elsewhere, theirs)
+	table.forget(mine)
+	f("its owner long after the end", "serial=1", here, theirs)
+	table.end(theirs)
+	table.forget(theirs)
+	if len(table.byKey) != 0 {
+		t.Errorf("%d keys are kept", len(table.byKey))
+	}
 }
 
 func TestEndedSessionLingersAndIsForgotten(t *testing.T) {

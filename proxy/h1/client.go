@@ -215,7 +215,7 @@ func (c *ClientConn) Receive(method []byte, deadline time.Time) (*Response, erro
 			return nil, fmt.Errorf("wait for the answer: %w", err)
 		}
 	}
-	head := isName(method, "head")
+	head := string(method) == "HEAD"
 	for range maxContinues + 1 {
 		text, p, err := c.head()
 		if err != nil {

@@ -195,7 +195,7 @@ func (b *body) skipBuffered() bool {
 
 // bodyless tells whether the answer to this request has no body.
 func (s *ServerConn) bodyless(status int) bool {
-	return status == 204 || status == 304 || isName(s.request.Method, "head")
+	return status == 204 || status == 304 || string(s.request.Method) == "HEAD"
 }
 
 // WriteResponse answers with a whole message. An empty reason is filled in.

@@ -23,7 +23,7 @@ var ErrUnreachable = errors.New("ACS unreachable")
 type Options struct {
 	Limits  h1.Limits
 	Connect time.Duration // for a connection, its TLS handshake included
-	Answer  time.Duration // from the end of the request to the end of the answer's head
+	Answer  time.Duration // from the end of the request to the end of the answer's head; then for its body
 }
 
 // Node is one ACS.
@@ -151,5 +151,9 @@ func (n *Node) dial(ctx context.Context) (*h1.ClientConn, error) {
 		}
 		c = tc
 	}
-	return h1.NewClient(c, h1.ClientConfig{Limits: n.opt.Limits}), nil
+	return h1.NewClient(c, h1.ClientConfig{
+		Limits: n.opt.Limits,
+		// A body that goes on coming earns more; one that stalls does not.
+		Timeouts: h1.Timeouts{Body: n.opt.Answer, Write: n.opt.Answer},
+	}), nil
 }
