@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/cwmp/cwmptest"
 )
 
@@ -119,6 +120,8 @@ func crowd(t *testing.T, character cwmptest.Character, auth cwmptest.Auth, reuse
 	if begun, ended := m.sum("cwmpgate_sessions_begun_total"), m.sum("cwmpgate_sessions_ended_total"); begun < float64(sessions) || ended < float64(sessions) {
 		t.Errorf("%v sessions begun and %v ended of %d", begun, ended, sessions)
 	}
+	r.close()
+	checkCrowdRecord(t, openArchive(t, r.dir).records(), acs, sessions)
 	t.Logf("%d sessions, %d RPCs, %d POSTs in %v; mean %v", result.Sessions, result.RPCs, result.Posts, result.Took, result.Latencies.Mean())
 }
 
@@ -155,6 +158,41 @@ func checkCrowd(t *testing.T, fleet *cwmptest.Fleet, acs *cwmptest.ACS, result c
 	}
 	if len(seen) != len(meant) {
 		t.Errorf("%d RPCs received of %d sent", len(seen), len(meant))
+	}
+}
+
+// checkCrowdRecord: every RPC stands once in the record, under the device that it
+// was meant for, and once its answer.
+func checkCrowdRecord(t *testing.T, all []record, acs *cwmptest.ACS, sessions int) {
+	t.Helper()
+	checkLedger(t, all)
+	sent, answered := map[string]record{}, map[uint64]int{}
+	for _, m := range ofKind(all, audit.KindMessage) {
+		switch {
+		case m.From == "cpe" && m.Answers > 0:
+			answered[m.Answers]++
+		case m.From == "acs" && kindOf(m) == "request":
+			if _, twice := sent[m.ID]; twice || m.Session == "" {
+				t.Errorf("%s is there twice, or in no session: %s", m.ID, m.line)
+			}
+			sent[m.ID] = m
+		}
+	}
+	deliveries := acs.Deliveries()
+	for _, x := range deliveries {
+		if m := sent[x.ID]; m.Device.Serial != x.Serial || m.RPC != x.Task.Method || answered[m.Seq] != 1 {
+			t.Errorf("%s %s of %s: recorded as %s of %q with %d answers", x.Task.Method, x.ID, x.Serial, m.RPC, m.Device.Serial, answered[m.Seq])
+		}
+	}
+	if len(sent) != len(deliveries) {
+		t.Errorf("%d RPCs recorded of %d", len(sent), len(deliveries))
+	}
+	ends := map[string]int{}
+	for _, s := range ofKind(all, audit.KindSession) {
+		ends[s.How]++
+	}
+	if ends[audit.EndClean] != sessions || len(ends) > 2 || len(ends) == 2 && ends[audit.EndSuperseded] == 0 {
+		t.Errorf("sessions ended: %v, of %d", ends, sessions)
 	}
 }
 

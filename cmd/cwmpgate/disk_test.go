@@ -194,15 +194,7 @@ func journalFails(t *testing.T, dir string, breaks, heals func()) {
 func TestJournalFailsAndStops(t *testing.T) {
 	acs := openACS(t, cwmptest.ACSConfig{Script: chores})
 	listen, admin := ports(t)
-	file := plan{acs: acs.Addr(), listen: listen, admin: admin}.write(t)
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stops := strings.Replace(string(text), "segment_size: 4MiB", "segment_size: 4MiB, on_failure: stop", 1)
-	if err := os.WriteFile(file, []byte(stops), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := plan{acs: acs.Addr(), listen: listen, admin: admin, journal: ", on_failure: stop"}.write(t)
 	c := spawn(t, file, admin, "")
 	if err := os.Rename(filepath.Join(c.dir, "journal"), filepath.Join(c.dir, "journal.away")); err != nil {
 		t.Fatal(err)

@@ -30,6 +30,7 @@ type plan struct {
 	dir      string // a new one where empty
 	tenant   string // further lines of the tenant
 	sections string // further sections
+	journal  string // further keys of the journal
 	listen   string // "127.0.0.1:0" where empty
 	admin    string // "127.0.0.1:0" where empty
 }
@@ -43,7 +44,7 @@ listeners:
   - name: home
     upstreams: [{name: acs-a, url: "http://%s/", reuse: %s}]
     redaction: {key: "file:redaction.key"}
-%sjournal: {directory: journal, max_size: 1GiB, segment_size: 4MiB}
+%sjournal: {directory: journal, max_size: 1GiB, segment_size: 1MiB%s}
 store: {sqlite: {file: audit.db}}
 admin: {metrics: %q}
 log: {level: %s, format: json}
@@ -59,7 +60,7 @@ func (p plan) write(t testing.TB) string {
 	if p.tls {
 		secure = "    tls: {self_signed: {directory: .}}\n"
 	}
-	text := fmt.Sprintf(testConfig, cmp.Or(p.listen, "127.0.0.1:0"), secure, p.acs, cmp.Or(p.reuse, "never"), p.tenant,
+	text := fmt.Sprintf(testConfig, cmp.Or(p.listen, "127.0.0.1:0"), secure, p.acs, cmp.Or(p.reuse, "never"), p.tenant, p.journal,
 		cmp.Or(p.admin, "127.0.0.1:0"), cmp.Or(p.level, "debug"), p.sections)
 	file := filepath.Join(p.dir, "cwmpgate.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
