@@ -23,7 +23,9 @@ type insert struct {
 
 func prepareInsert(ctx context.Context, conn *sql.Conn, table string, columns ...string) (*insert, error) {
 	row := "(?" + strings.Repeat(", ?", len(columns)-1) + ")"
-	text := "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES " + row
+	// What fails ends the transaction in any case: OR ROLLBACK spares SQLite to
+	// remember how to undo a statement alone.
+	text := "INSERT OR ROLLBACK INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES " + row
 	one, err := prepare(ctx, conn, text, len(columns))
 	if err != nil {
 		return nil, err

@@ -10,6 +10,9 @@ import (
 // projectParameters adds the rows of one record's parameters, but for those
 // that tell nothing new.
 func (w *writer) projectParameters(log int64, d deviceID, rows []audit.ParameterRow) error {
+	if len(rows) == 0 {
+		return nil
+	}
 	w.numbers = w.numbers[:0]
 	for i := range rows {
 		name, err := w.name(rows[i].Name)
@@ -22,6 +25,7 @@ func (w *writer) projectParameters(log int64, d deviceID, rows []audit.Parameter
 	if err != nil {
 		return err
 	}
+	shared := commonOf(log, d.same, &rows[0])
 	var sets []asked
 	for i := range rows {
 		p := &rows[i]
@@ -40,8 +44,7 @@ func (w *writer) projectParameters(log int64, d deviceID, rows []audit.Parameter
 				continue
 			}
 		}
-		w.tables.parameters.tells(d.same)
-		if err := w.tables.addParameter(log, d.same, int64(w.numbers[i]), changed, p); err != nil {
+		if err := w.tables.addParameter(&shared, int64(w.numbers[i]), changed, p); err != nil {
 			return err
 		}
 	}
@@ -80,9 +83,13 @@ func told(all *values, this known, reported bool) (write, changed bool) {
 
 // lastKnown gives the values known of a device, with those of the parameters
 // that the CPE tells in rows, as far as there are any. It is nil for nobody,
-// and where rows are no values told: all rows of a record are of one action.
+// and where rows tell none.
 func (w *writer) lastKnown(device int64, rows []audit.ParameterRow) (*values, error) {
-	if device == 0 || len(rows) == 0 || !tells(&rows[0]) {
+	told := false
+	for i := range rows {
+		told = told || tells(&rows[i])
+	}
+	if device == 0 || !told {
 		return nil, nil
 	}
 	all, ok := w.known.get(device)
@@ -110,11 +117,8 @@ func (w *writer) lookupKnown(device int64, all *values) error {
 	if len(w.missing) == 0 {
 		return nil
 	}
-	if w.tables.rpcs.tellsOf(device) || w.tables.parameters.tellsOf(device) {
-		if err := w.tables.rpcs.flush(); err != nil {
-			return err
-		}
-		if err := w.tables.parameters.flush(); err != nil {
+	if w.tables.pending(device) {
+		if err := w.tables.flushKnown(); err != nil {
 			return err
 		}
 	}
@@ -167,7 +171,7 @@ func (w *writer) accept(request recordKey) error {
 }
 
 func (w *writer) lookupAsked(request recordKey) (sets []asked, err error) {
-	if err := w.tables.parameters.flush(); err != nil {
+	if err := w.tables.flushKnown(); err != nil {
 		return nil, err
 	}
 	w.lookups.asked.set(request.log, request.seq)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/cwmpgate/cwmpgate/audit"
@@ -12,10 +13,17 @@ import (
 // tables are the inserts of the ledger and the projections.
 type tables struct {
 	ledger, rpcs, parameters, transfers, sessions, refusals, security, system *insert
+
+	// Into parameters too, without the columns that are NULL in most rows: each
+	// column costs, whatever is in it.
+	plain *insert
+
+	lastType      string // of a parameter, as most have the type of the one before
+	lastTypeValue any
 }
 
 func (t *tables) all() []**insert {
-	return []**insert{&t.ledger, &t.rpcs, &t.parameters, &t.transfers, &t.sessions, &t.refusals, &t.security, &t.system}
+	return []**insert{&t.ledger, &t.rpcs, &t.parameters, &t.transfers, &t.sessions, &t.refusals, &t.security, &t.system, &t.plain}
 }
 
 // projections are the tables that a rebuild makes anew.
@@ -36,6 +44,7 @@ func (t *tables) prepare(ctx context.Context, conn *sql.Conn) error {
 			"certificate_subject", "certificate_serial", "certificate_sha256", "certificate_not_after"}},
 		{&t.parameters, "parameters", []string{"log", "seq", "item", "at", "device", "name", "changed", "action", "value",
 			"secret", "type", "cut", "sha256", "key", "answers", "fault_code", "fault_text", "notification", "access_list"}},
+		{&t.plain, "parameters", []string{"log", "seq", "item", "at", "device", "name", "changed", "action", "value", "type", "answers"}},
 		{&t.transfers, "transfers", []string{"log", "seq", "item", "at", "device", "step", "sender", "acs", "rpc", "answers",
 			"verdict", "command_key", "file_type", "url", "path", "file_size", "target", "status", "fault_code", "fault_text",
 			"start_text", "start", "finish_text", "finish", "is_download", "method", "http_status", "bytes", "sha256",
@@ -68,6 +77,21 @@ func (t *tables) flush(ctx context.Context) error {
 	return nil
 }
 
+// flushKnown writes what a query for the values known of a device must see.
+func (t *tables) flushKnown() error {
+	for _, i := range []*insert{t.rpcs, t.parameters, t.plain} {
+		if err := i.flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pending says whether collected rows tell of a device's known values.
+func (t *tables) pending(device int64) bool {
+	return t.rpcs.tellsOf(device) || t.parameters.tellsOf(device) || t.plain.tellsOf(device)
+}
+
 func (t *tables) drop() {
 	for _, i := range t.all() {
 		if *i != nil {
@@ -92,14 +116,47 @@ func (t *tables) addRPC(log int64, r *audit.RPCRow) error {
 		text(r.CertificateSubject), text(r.CertificateSerial), text(r.CertificateSHA256), micros(r.CertificateNotAfter))
 }
 
-func (t *tables) addParameter(log, device, name int64, changed bool, p *audit.ParameterRow) error {
+// common is what the parameter rows of one record share. As values of a
+// statement, which each take an allocation, they are made once.
+type common struct {
+	about                         int64
+	action                        string // as a rule that of all
+	log, seq, at, device, is, key any
+	answers                       any
+}
+
+func commonOf(log, device int64, p *audit.ParameterRow) common {
+	return common{device, p.Action, log, int64(p.Seq), p.At.UnixMicro(), number(device), p.Action, text(p.Key), number(p.Answers)}
+}
+
+func (t *tables) addParameter(c *common, name int64, changed bool, p *audit.ParameterRow) error {
 	var value any
 	if p.Value != nil {
 		value = *p.Value
 	}
-	return t.parameters.add(log, int64(p.Seq), int64(p.Item), p.At.UnixMicro(), number(device), name, changed, p.Action, value,
-		text(p.Secret), text(p.Type), number(p.Cut), text(p.SHA256), text(p.Key), number(p.Answers),
+	if p.Type != t.lastType {
+		t.lastType, t.lastTypeValue = strings.Clone(p.Type), text(p.Type)
+	}
+	if p.Action != c.action {
+		c.action, c.is = p.Action, p.Action
+	}
+	if plain(p) {
+		t.plain.tells(c.about)
+		return t.plain.add(c.log, c.seq, int64(p.Item), c.at, c.device, name, changed, c.is, value, t.lastTypeValue, c.answers)
+	}
+	t.parameters.tells(c.about)
+	return t.parameters.add(c.log, c.seq, int64(p.Item), c.at, c.device, name, changed, c.is, value,
+		text(p.Secret), t.lastTypeValue, number(p.Cut), text(p.SHA256), c.key, c.answers,
 		text(p.FaultCode), text(p.FaultString), text(p.Notification), text(p.AccessList))
+}
+
+// plain says whether a row has no more than the columns of tables.plain.
+func plain(p *audit.ParameterRow) bool {
+	switch p.Action {
+	case audit.ActionRead, audit.ActionInformed, audit.ActionReported:
+		return p.Secret == "" && p.Cut == 0 && p.SHA256 == "" && p.Key == ""
+	}
+	return false
 }
 
 func (t *tables) addTransfer(log, device int64, r *audit.TransferRow) error {
