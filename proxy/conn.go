@@ -13,6 +13,7 @@ import (
 
 	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/proxy/h1"
+	"github.com/cwmpgate/cwmpgate/proxy/upstream"
 )
 
 // conn is one connection of a CPE and what is known of its peer.
@@ -27,8 +28,10 @@ type conn struct {
 	prefix   netip.Prefix
 	scheme   []byte
 
-	session *session // the last of this connection; the table's lock guards it
-	busy    bool     // a request is being served; the gateway's lock guards it
+	session *session        // the last of this connection; the table's lock guards it
+	busy    bool            // a request is being served; the gateway's lock guards it
+	files   *upstream.Lease // of file requests, nil where there was none
+	filesOf *tenant
 }
 
 func newConn(l *listener, c net.Conn, state *tls.ConnectionState) *conn {
@@ -97,6 +100,7 @@ func isRefused(err error) bool {
 }
 
 func (c *conn) close() {
+	c.dropFileLease()
 	c.h1.Close()
 	c.gateway.sessions.closed(c)
 	c.gateway.closed(c)

@@ -128,7 +128,10 @@ func hostName(hostport []byte) string {
 func (x *exchange) isFile() (bool, error) {
 	switch string(x.req.Method) {
 	case "POST":
-		return x.tenant.isFile(x.path), nil
+		if x.req.Fields.Has("SOAPAction") {
+			return false, nil
+		}
+		return x.tenant.isUploadPath(x.path) || x.tenant.expected.isUpload(fileKey{x.conn.prefix, string(x.req.Target)}), nil
 	case "GET", "HEAD", "PUT":
 		return true, nil
 	}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
@@ -19,7 +20,6 @@ type expected struct {
 	mu    sync.Mutex
 	files map[fileKey][]expectation
 	order []fileKey // oldest first; bounds the whole
-	paths map[string]int
 }
 
 type fileKey struct {
@@ -32,7 +32,7 @@ type expectation struct {
 	session  string
 	identity string
 	key      string // CommandKey
-	upload   string // path of an Upload, "" for a Download
+	upload   bool   // the device is to send the file rather than to fetch it
 }
 
 const (
@@ -41,7 +41,7 @@ const (
 )
 
 func newExpected() *expected {
-	return &expected{files: make(map[fileKey][]expectation), paths: make(map[string]int)}
+	return &expected{files: make(map[fileKey][]expectation)}
 }
 
 // add takes note of one file; the oldest gives way.
@@ -59,9 +59,6 @@ func (e *expected) add(k fileKey, x expectation) {
 	}
 	e.files[k] = append(list, x)
 	e.order = append(e.order, k)
-	if x.upload != "" {
-		e.paths[x.upload]++
-	}
 }
 
 // drop forgets the oldest expectation of a file.
@@ -70,21 +67,11 @@ func (e *expected) drop(k fileKey) {
 	if len(list) == 0 {
 		return
 	}
-	e.forgetPath(list[0])
 	if len(list) == 1 {
 		delete(e.files, k)
 		return
 	}
 	e.files[k] = list[1:]
-}
-
-func (e *expected) forgetPath(x expectation) {
-	if x.upload == "" {
-		return
-	}
-	if e.paths[x.upload]--; e.paths[x.upload] <= 0 {
-		delete(e.paths, x.upload)
-	}
 }
 
 // completed forgets what a device was asked for under a CommandKey, or all of
@@ -103,7 +90,6 @@ func (e *expected) completed(d audit.Device, key string) {
 			kept = append(kept, k)
 			continue
 		}
-		e.forgetPath(list[i])
 		if list = append(list[:i:i], list[i+1:]...); len(list) == 0 {
 			delete(e.files, k)
 		} else {
@@ -126,11 +112,11 @@ func (e *expected) whose(k fileKey) (x expectation, ok bool) {
 	return x, ok
 }
 
-// isUpload tells whether a device was asked to send a file to path.
-func (e *expected) isUpload(path string) bool {
+// isUpload tells whether a device of that source was asked to send that file.
+func (e *expected) isUpload(k fileKey) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.paths[path] > 0
+	return slices.ContainsFunc(e.files[k], func(x expectation) bool { return x.upload })
 }
 
 // expectFile takes note of a file that the ACS asks the CPE to transfer through
@@ -157,11 +143,10 @@ func (x *exchange) expectFile() {
 		return
 	}
 	o := &x.session.origin
-	e := expectation{device: o.Device, session: o.Session, identity: o.Identity, key: string(key.Trim())}
-	if p := u.EscapedPath(); upload && p != "" && p != "/" && p != x.path {
-		e.upload = p
-	}
-	x.tenant.expected.add(fileKey{x.conn.prefix, u.RequestURI()}, e)
+	x.tenant.expected.add(fileKey{x.conn.prefix, u.RequestURI()}, expectation{
+		device: o.Device, session: o.Session, identity: o.Identity, key: string(key.Trim()),
+		upload: upload && u.EscapedPath() != x.path,
+	})
 }
 
 // completedFile forgets a file that the CPE says it is done with.

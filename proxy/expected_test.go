@@ -40,14 +40,14 @@ func TestExpectedFiles(t *testing.T) {
 func TestExpectedUploads(t *testing.T) {
 	e := newExpected()
 	d := audit.Device{Serial: "A"}
-	e.add(fileKey{here, "/up?x=1"}, expectation{device: d, key: "1", upload: "/up"})
-	e.add(fileKey{here, "/up?x=2"}, expectation{device: d, key: "2", upload: "/up"})
-	e.completed(d, "1")
-	if !e.isUpload("/up") || e.isUpload("/") {
-		t.Error("an upload that is still expected is forgotten")
+	up, down := fileKey{here, "/up?x=1"}, fileKey{here, "/down"}
+	e.add(up, expectation{device: d, key: "1", upload: true})
+	e.add(down, expectation{device: d, key: "2"})
+	if !e.isUpload(up) || e.isUpload(down) || e.isUpload(fileKey{elsewhere, "/up?x=1"}) || e.isUpload(fileKey{here, "/up"}) {
+		t.Error("not that upload alone, from that source alone, is expected")
 	}
-	e.completed(d, "2")
-	if e.isUpload("/up") {
+	e.completed(d, "1")
+	if e.isUpload(up) {
 		t.Error("an upload that is done is still expected")
 	}
 }
@@ -55,12 +55,12 @@ func TestExpectedUploads(t *testing.T) {
 func TestExpectedIsBounded(t *testing.T) {
 	e := newExpected()
 	for i := range maxExpectedFiles + 100 {
-		e.add(fileKey{here, fmt.Sprint("/", i)}, expectation{upload: fmt.Sprint("/", i)})
+		e.add(fileKey{here, fmt.Sprint("/", i)}, expectation{upload: true})
 	}
-	if len(e.order) > maxExpectedFiles || len(e.files) > maxExpectedFiles || len(e.paths) > maxExpectedFiles {
-		t.Errorf("%d, %d and %d are kept", len(e.order), len(e.files), len(e.paths))
+	if len(e.order) > maxExpectedFiles || len(e.files) > maxExpectedFiles {
+		t.Errorf("%d and %d are kept", len(e.order), len(e.files))
 	}
-	if e.isUpload("/0") || !e.isUpload(fmt.Sprint("/", maxExpectedFiles+99)) {
+	if e.isUpload(fileKey{here, "/0"}) || !e.isUpload(fileKey{here, fmt.Sprint("/", maxExpectedFiles+99)}) {
 		t.Error("not the oldest gave way")
 	}
 	for range 10 * maxExpectedOfFile {

@@ -30,6 +30,7 @@ const (
 	reasonSessionDisagree   = "session-keys-disagree"
 	reasonIdentity          = "identity-mismatch"
 	reasonRedirect          = "redirect-elsewhere"
+	reasonMessageInFile     = "message-in-file"
 	reasonSuperseded        = "session-superseded"
 	reasonACSDown           = "acs-unreachable"
 	reasonACSClosed         = "acs-closed"

@@ -63,6 +63,7 @@ func (x *exchange) ownURL() string {
 	return string(x.conn.scheme) + "://" + string(x.req.Host) + string(x.req.Target)
 }
 
+// relayFile passes the request on and its answer back, and fills t.
 func (x *exchange) relayFile(ctx context.Context, t *audit.Transfer) error {
 	limit := int64(x.gateway.cfg.Limits.File)
 	if x.req.ContentLength > limit {
@@ -70,65 +71,107 @@ func (x *exchange) relayFile(ctx context.Context, t *audit.Transfer) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(x.gateway.cfg.Timeouts.File))
 	defer cancel()
-	lease := x.tenant.upstream.Lease()
-	defer lease.Close()
+	lease := x.conn.fileLease(x.tenant)
 	stop := context.AfterFunc(ctx, lease.Close)
-	defer stop()
-
-	sent := &counter{max: limit}
-	r := &upstream.Request{Method: x.req.Method, Target: x.req.Target, Fields: x.towardsACS(x.fields[:0])}
-	if x.req.ContentLength != 0 {
-		sent.sum = sha256.New()
-		r.Stream, r.Length = io.TeeReader(x.conn.h1.Body(), sent), x.req.ContentLength
-	}
-	client, resp, err := lease.RoundTrip(ctx, r)
-	if sent.err != nil {
-		return sent.err
-	}
-	if err != nil {
-		return acsRefusal(err)
-	}
-	x.resp, x.bodyRead = resp, sent.sum == nil || sent.n == x.req.ContentLength || x.req.ContentLength < 0
-	t.Status = resp.Status
-	fields, err := x.towardsCPE(nil)
+	whole := false
+	defer func() {
+		if !stop() || !whole {
+			x.conn.dropFileLease()
+		}
+	}()
+	sent, got := counter{max: limit}, counter{max: limit}
+	client, err := x.sendFile(ctx, lease, &sent)
 	if err != nil {
 		return err
 	}
-	x.answered = true
-	got := &counter{max: limit}
-	whole := resp.Status == 200 && string(x.req.Method) == "GET"
-	if whole {
-		got.sum = sha256.New()
-	}
-	err = x.deliver(resp, fields, client, got)
-	t.Complete = err == nil
-	t.Range = resp.Status == 206
-	switch {
-	case sent.sum != nil && sent.n > 0: // an upload: what went to the ACS counts
-		t.Bytes = sent.n
-		if x.bodyRead {
-			t.SHA256 = hex.EncodeToString(sent.sum.Sum(nil))
+	t.Status, t.Range = x.resp.Status, x.resp.Status == 206
+	if err := x.deliverFile(client, &got); err != nil {
+		if !x.answered {
+			return err
 		}
-	default:
-		t.Bytes = got.n
-		if whole && t.Complete {
-			t.SHA256 = hex.EncodeToString(got.sum.Sum(nil))
-		}
-	}
-	if err != nil {
 		x.keepAlive = false // half an answer stands on the connection
 		t.Error = "cut-off"
+	} else {
+		lease.Done(client)
+		whole, t.Complete = true, true
+	}
+	if sent.n > 0 { // an upload: what went to the ACS counts
+		t.Bytes, t.SHA256 = sent.n, sent.hash(x.bodyRead)
+	} else {
+		t.Bytes, t.SHA256 = got.n, got.hash(t.Complete && t.Status == 200 && t.Method == "GET")
 	}
 	return nil
 }
 
-// deliver streams the answer to the CPE and counts what it took.
-func (x *exchange) deliver(resp *h1.Response, fields []h1.Field, client *h1.ClientConn, got *counter) error {
+// sendFile sends the request, with the file if it brings one, and takes the
+// head of the answer.
+func (x *exchange) sendFile(ctx context.Context, lease *upstream.Lease, sent *counter) (*h1.ClientConn, error) {
+	r := &upstream.Request{Method: x.req.Method, Target: x.req.Target, Fields: x.towardsACS(x.fields[:0])}
+	if x.req.ContentLength != 0 {
+		body, is, err := sniff(x.conn.h1.Body(), x.req.Fields)
+		if err != nil {
+			return nil, err
+		}
+		if is {
+			return nil, messageInFile(refuse(400, reasonMessageInFile, "a message came as the file %s", x.path), x.path)
+		}
+		r.Stream, r.Length = io.TeeReader(body, sent), x.req.ContentLength
+	}
+	client, resp, err := lease.RoundTrip(ctx, r)
+	switch {
+	case sent.err != nil:
+		return nil, sent.err
+	case err != nil:
+		return nil, acsRefusal(err)
+	}
+	x.resp, x.bodyRead = resp, x.req.ContentLength <= 0 || sent.n == x.req.ContentLength
 	if !x.bodyRead {
 		x.keepAlive = false
 	}
-	_, err := x.conn.h1.WriteStream(resp.Status, resp.Reason, fields, max(resp.ContentLength, -1), io.TeeReader(client.Body(), got), x.keepAlive)
+	return client, nil
+}
+
+// deliverFile streams the answer to the CPE and counts what it took.
+func (x *exchange) deliverFile(client *h1.ClientConn, got *counter) error {
+	resp := x.resp
+	fields, err := x.towardsCPE(nil)
+	if err != nil {
+		return err
+	}
+	body, is, err := sniff(client.Body(), resp.Fields)
+	if err != nil {
+		return acsRefusal(err)
+	}
+	if is && resp.Status/100 == 2 {
+		return messageInFile(refuseACS(502, reasonMessageInFile, "the ACS answered a message for the file %s", x.path), x.path)
+	}
+	x.answered = true
+	_, err = x.conn.h1.WriteStream(resp.Status, resp.Reason, fields, max(resp.ContentLength, -1), io.TeeReader(body, got), x.keepAlive)
 	return err
+}
+
+// messageInFile marks a refusal as one of security: a message that passed as a
+// file would be in no record.
+func messageInFile(r *refusal, path string) error {
+	r.security, r.claimed, r.verified = true, "file "+path, "message"
+	return r
+}
+
+// fileLease is the way to the ACS of the file requests of c. It lives as long
+// as c does, since a challenge may be bound to it.
+func (c *conn) fileLease(t *tenant) *upstream.Lease {
+	if c.files == nil || c.filesOf != t {
+		c.dropFileLease()
+		c.files, c.filesOf = t.upstream.Lease(), t
+	}
+	return c.files
+}
+
+func (c *conn) dropFileLease() {
+	if c.files != nil {
+		c.files.Close()
+	}
+	c.files, c.filesOf = nil, nil
 }
 
 // counter counts and hashes a file as it passes, and stops one that is too long.
@@ -146,8 +189,17 @@ func (c *counter) Write(p []byte) (int, error) {
 		c.err = refuse(413, reasonBodyTooLarge, "file is over limits.file = %d", c.max)
 		return 0, errFileTooLong
 	}
-	if c.sum != nil {
-		c.sum.Write(p)
+	if c.sum == nil {
+		c.sum = sha256.New()
 	}
+	c.sum.Write(p)
 	return len(p), nil
+}
+
+// hash is the file's SHA-256 in hex, "" unless the whole of it passed.
+func (c *counter) hash(whole bool) string {
+	if !whole || c.sum == nil {
+		return ""
+	}
+	return hex.EncodeToString(c.sum.Sum(nil))
 }

@@ -1,0 +1,83 @@
+package proxy
+
+import (
+	"bytes"
+	"io"
+
+	"github.com/cwmpgate/cwmpgate/proxy/h1"
+)
+
+// sniffed is how much of a file is looked at: where the root element of an XML
+// document does not begin within it, the document is taken for a message.
+const sniffed = 4 << 10
+
+// sniff tells whether a file that is to be streamed is a CWMP message, and
+// returns the file with what was looked at in front again.
+func sniff(r io.Reader, fields []h1.Field) (whole io.Reader, isMessage bool, err error) {
+	head := make([]byte, sniffed)
+	n, err := io.ReadFull(r, head)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return nil, false, err
+	}
+	head = head[:n]
+	ended := err != nil
+	plain := head
+	if c, err := contentCoding(fields); err == nil && c != codingNone {
+		plain, ended = inflatedHead(head, c), false
+	}
+	return io.MultiReader(bytes.NewReader(head), r), isEnvelope(plain, ended), nil
+}
+
+// inflatedHead is what the beginning of a compressed file begins with.
+func inflatedHead(packed []byte, c coding) []byte {
+	r, err := inflater(bytes.NewReader(packed), packed, c)
+	if err != nil {
+		return nil
+	}
+	plain := make([]byte, sniffed)
+	n, _ := io.ReadFull(r, plain)
+	return plain[:n]
+}
+
+// isEnvelope looks for the root element of an XML document. It reads no XML
+// strictly: it must find what any reader could take for a message. whole says
+// that head is all there is.
+func isEnvelope(head []byte, whole bool) bool {
+	// UTF-16 has the same letters with zeros between, and a byte order mark.
+	b := bytes.ReplaceAll(head, []byte{0}, nil)
+	b = bytes.TrimLeft(b, "\xef\xbb\xbf\xfe\xff")
+	for {
+		b = bytes.TrimLeft(b, " \t\r\n\f\v")
+		end, skip := "", false
+		switch {
+		case bytes.HasPrefix(b, []byte("<!--")):
+			end, skip = "-->", true
+		case bytes.HasPrefix(b, []byte("<?")):
+			end, skip = "?>", true
+		case bytes.HasPrefix(b, []byte("<!")):
+			end, skip = ">", true
+		}
+		if !skip {
+			break
+		}
+		i := bytes.Index(b, []byte(end))
+		if i < 0 {
+			return !whole
+		}
+		b = b[i+len(end):]
+	}
+	if len(b) == 0 {
+		return !whole && len(head) > 0
+	}
+	if b[0] != '<' {
+		return false
+	}
+	name := b[1:]
+	if i := bytes.IndexAny(name, " \t\r\n/>"); i >= 0 {
+		name = name[:i]
+	}
+	if i := bytes.LastIndexByte(name, ':'); i >= 0 {
+		name = name[i+1:]
+	}
+	return string(name) == "Envelope"
+}
