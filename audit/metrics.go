@@ -45,6 +45,7 @@ type shipperMetrics struct {
 	records *metrics.Counter
 	batches *metrics.Counter
 	errors  *metrics.Counter
+	stopped *metrics.Counter
 	write   *metrics.PrometheusHistogram
 }
 
@@ -63,6 +64,7 @@ func newShipperMetrics(set *metrics.Set, sink string, lag func() (uint64, int64)
 		records: set.GetOrCreateCounter(name("cwmpgate_audit_sink_records_total")),
 		batches: set.GetOrCreateCounter(name("cwmpgate_audit_sink_batches_total")),
 		errors:  set.GetOrCreateCounter(name("cwmpgate_audit_sink_errors_total")),
+		stopped: set.GetOrCreateCounter(name("cwmpgate_audit_sink_stopped_total")),
 		write:   set.GetOrCreatePrometheusHistogram(name("cwmpgate_audit_sink_write_seconds")),
 	}
 }

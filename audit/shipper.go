@@ -17,8 +17,8 @@ type ShipperConfig struct {
 	Name       string // of the sink, as metrics name it
 	Cursor     *journal.Cursor
 	Sink       Sink
-	MaxRecords int           // of one batch; 2,000
-	MaxBytes   int           // of one batch; 8 MiB
+	MaxRecords int // of one batch; 2,000
+	MaxBytes   int // of one batch; 8 MiB
 	// Gather is the pause behind a batch that was not full: each batch costs
 	// the store and the cursor syncs of their own, so that fewer are cheaper.
 	// 0: none.
@@ -59,19 +59,44 @@ func NewShipper(cfg ShipperConfig) *Shipper {
 	return &Shipper{cfg: cfg, metrics: newShipperMetrics(cfg.Metrics, cfg.Name, cfg.Cursor.Lag)}
 }
 
+// StoppedError says that a sink will never take a batch, where that batch is,
+// and that the shipper has given up. Nothing was discarded: the journal keeps
+// the records, and the sink's cursor stands before them.
+type StoppedError struct {
+	Sink        string
+	Log         string
+	First, Last uint64 // of the batch
+	Err         error
+}
+
+func (e *StoppedError) Error() string {
+	return fmt.Sprintf("ship records %d to %d of log %s to %s: %v; the journal keeps them and all that follow, nothing was discarded: "+
+		"compare the store with the journal, restore the store from a backup or begin an empty one, and start again (docs/journal.md)",
+		e.First, e.Last, e.Log, e.Sink, e.Err)
+}
+
+func (e *StoppedError) Unwrap() error { return e.Err }
+
 // Run ships until ctx ends or the journal is closed, and then returns nil. A
-// damaged journal stops it with the error that names the place: going on
-// would leave out records without a word.
+// damaged journal stops it with the error that names the place, and a batch
+// that the sink says it will never take with a *StoppedError: going on would
+// leave out records without a word.
 func (s *Shipper) Run(ctx context.Context) error {
 	failures := 0
 	for {
 		err := s.ship(ctx)
 		var damage *journal.CorruptionError
+		var stopped *StoppedError
 		switch {
 		case ctx.Err() != nil || errors.Is(err, journal.ErrClosed):
 			return nil
 		case errors.As(err, &damage):
 			return fmt.Errorf("ship to %s: %w", s.cfg.Name, err)
+		case errors.As(err, &stopped):
+			s.metrics.errors.Inc()
+			s.metrics.stopped.Inc()
+			s.cfg.Trouble(err)
+			return err
 		case err == nil:
 			if failures > 0 {
 				s.cfg.Trouble(nil)
@@ -109,6 +134,9 @@ func (s *Shipper) ship(ctx context.Context) error {
 	began := time.Now()
 	err = s.cfg.Sink.Write(ctx, b)
 	s.metrics.write.Update(time.Since(began).Seconds())
+	if permanent(err) {
+		return &StoppedError{s.cfg.Name, cut.Log, cut.First, cut.Last, err}
+	}
 	if err != nil {
 		return err
 	}
@@ -118,6 +146,12 @@ func (s *Shipper) ship(ctx context.Context) error {
 	s.metrics.batches.Inc()
 	s.metrics.records.Add(len(b.Entries))
 	return nil
+}
+
+// permanent says whether a sink's error will be the same at every try.
+func permanent(err error) bool {
+	var p interface{ Permanent() bool }
+	return errors.As(err, &p) && p.Permanent()
 }
 
 // backoff doubles with each failure in a row; half of it is left to chance,

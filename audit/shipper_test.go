@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -138,6 +139,97 @@ func TestShipperStopsWhileItWaits(t *testing.T) {
 		began := time.Now()
 		if err := s.Run(ctx); err != nil || time.Since(began) != time.Hour {
 			t.Errorf("Run ended after %v with %v", time.Since(began), err)
+		}
+		_ = j.Close(context.Background())
+	})
+}
+
+// refusal is an error that no other try can heal.
+type refusal struct{ error }
+
+func (refusal) Permanent() bool { return true }
+
+// stubbornSink takes batches until one holds the record bad.
+type stubbornSink struct {
+	bad   uint64
+	tries int
+	taken uint64
+}
+
+func (s *stubbornSink) Write(_ context.Context, b *Batch) error {
+	s.tries++
+	for _, e := range b.Entries {
+		if e.Seq == s.bad {
+			return fmt.Errorf("write to store x: %w", refusal{errors.New("record 4 differs")})
+		}
+	}
+	s.taken = b.Last
+	return nil
+}
+
+func (s *stubbornSink) Close() error { return nil }
+
+// TestShipperStopsForGood: a batch that can never be taken is tried once, and
+// the error says where it is. The journal takes records as before, and what
+// was not shipped stays.
+func TestShipperStopsForGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := journal.New(journal.Config{Directory: "j", FS: journaltest.New()})
+		if err := j.Open(); err != nil {
+			t.Fatal(err)
+		}
+		set := metrics.NewSet()
+		r := NewRecorder(Config{}, j, set)
+		record := func() {
+			ticket, err := r.System(System{What: SystemStart})
+			if err != nil || ticket.Wait(t.Context()) != nil {
+				t.Fatal("not recorded", err)
+			}
+		}
+		for range 6 {
+			record()
+		}
+		cursor, err := j.Cursor("sqlite")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sink := &stubbornSink{bad: 4}
+		var trouble error
+		s := NewShipper(ShipperConfig{Name: "sqlite", Cursor: cursor, Sink: sink, MaxRecords: 2, Metrics: set,
+			Trouble: func(err error) { trouble = err }})
+		patience, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		err = s.Run(patience)
+		var stopped *StoppedError
+		if !errors.As(err, &stopped) || stopped.Log != j.ID() || stopped.First != 3 || stopped.Last != 4 || stopped.Sink != "sqlite" {
+			t.Fatalf("Run ended with %v", err)
+		}
+		for _, want := range []string{"records 3 to 4 of log " + j.ID(), "sqlite", "record 4 differs", "nothing was discarded", "docs/journal.md"} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("the error does not say %q: %v", want, err)
+			}
+		}
+		if !errors.Is(trouble, err) {
+			t.Errorf("the trouble told is %v", trouble)
+		}
+		if sink.tries != 2 || sink.taken != 2 {
+			t.Errorf("%d tries, record %d was the last taken", sink.tries, sink.taken)
+		}
+		record()
+		if records, _ := cursor.Lag(); records != 5 {
+			t.Errorf("%d records wait, want 5", records)
+		}
+		var out strings.Builder
+		set.WritePrometheus(&out)
+		if want := `cwmpgate_audit_sink_stopped_total{sink="sqlite"} 1`; !strings.Contains(out.String(), want) {
+			t.Errorf("no %s in\n%s", want, out.String())
+		}
+		// Healed by hand and started again, it goes on from there.
+		sink.bad = 0
+		ctx, done := context.WithTimeout(t.Context(), time.Second)
+		defer done()
+		if err := s.Run(ctx); err != nil || sink.taken != 7 {
+			t.Errorf("run again: %v, record %d was the last taken", err, sink.taken)
 		}
 		_ = j.Close(context.Background())
 	})
