@@ -7,27 +7,61 @@ import (
 	"compress/zlib"
 	"errors"
 	"io"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
 	"github.com/cwmpgate/cwmpgate/proxy/h1"
 )
 
-// budget bounds the bytes of all bodies in memory.
+// budget bounds the bytes of all bodies in memory. Large bodies of one source
+// have a share of it, and leave an eighth to small ones, so that nobody can keep
+// others from being served.
 type budget struct {
-	max  int64
-	used atomic.Int64
+	max, share int64
+	used       atomic.Int64
+
+	mu sync.Mutex
+	of map[netip.Prefix]int64 // what large bodies hold, by source
 }
 
-func (b *budget) take(n int64) bool {
-	if b.used.Add(n) > b.max {
-		b.used.Add(-n)
-		return false
+func newBudget(max, share int64) *budget {
+	return &budget{max: max, share: share, of: make(map[netip.Prefix]int64)}
+}
+
+// take takes n bytes, large ones for a source; the error says which limit is
+// used up.
+func (b *budget) take(n int64, source netip.Prefix, large bool) error {
+	max := b.max
+	if large {
+		max -= b.max / 8
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.of[source]+n > b.share {
+			return refuse(503, reasonMemoryOfAddress, "limits.memory_per_address = %d is used up by bodies from %s", b.share, source)
+		}
 	}
-	return true
+	if b.used.Add(n) > max {
+		b.used.Add(-n)
+		return refuse(503, reasonMemory, "limits.memory = %d is used up by bodies", b.max)
+	}
+	if large {
+		b.of[source] += n
+	}
+	return nil
 }
 
-func (b *budget) give(n int64) { b.used.Add(-n) }
+func (b *budget) give(n int64, source netip.Prefix, large bool) {
+	b.used.Add(-n)
+	if !large {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.of[source] -= n; b.of[source] == 0 {
+		delete(b.of, source)
+	}
+}
 
 // Buffers are of two sizes and used again; a larger one goes back to the
 // collector, so that one large body does not stay in memory for ever.
@@ -38,7 +72,7 @@ const (
 
 // buffers hands out body buffers.
 type buffers struct {
-	budget       budget
+	budget       *budget
 	small, large sync.Pool // of *[]byte
 }
 
@@ -66,9 +100,11 @@ func (bs *buffers) recycle(b []byte) {
 
 // buffer holds one body. What it holds counts against the budget until free.
 type buffer struct {
-	bytes []byte
-	from  *buffers
-	taken int64
+	bytes  []byte
+	from   *buffers
+	source netip.Prefix
+	taken  int64 // of the budget
+	large  int64 // of these, as a large body
 }
 
 // source is a connection that a body is read from.
@@ -87,7 +123,7 @@ func (b *buffer) readFrom(src source, length, max int64, key string) error {
 	if length > max {
 		return refuse(413, reasonBodyTooLarge, "body is %d bytes, over %s = %d", length, key, max)
 	}
-	if length > 0 && length <= maxPooled {
+	if length > 0 && length <= smallBuffer {
 		if err := b.grow(int(length)); err != nil {
 			return err
 		}
@@ -135,11 +171,8 @@ func (b *buffer) grow(n int) error {
 	case n <= maxPooled:
 		n = maxPooled
 	}
-	if more := int64(n) - b.taken; more > 0 {
-		if !b.from.budget.take(more) {
-			return refuse(503, reasonMemory, "limits.memory = %d is used up by bodies", b.from.budget.max)
-		}
-		b.taken += more
+	if err := b.take(int64(n)-b.taken, n > maxPooled); err != nil {
+		return err
 	}
 	var grown []byte
 	if n <= maxPooled {
@@ -153,11 +186,37 @@ func (b *buffer) grow(n int) error {
 	return nil
 }
 
+// take counts more bytes for b.
+func (b *buffer) take(n int64, large bool) error {
+	if n <= 0 {
+		return nil
+	}
+	if err := b.from.budget.take(n, b.source, large); err != nil {
+		return err
+	}
+	if b.taken += n; large {
+		b.large += n
+	}
+	return nil
+}
+
+// decoding counts what reading a large message takes beside its bytes: values,
+// text in another charset, and its record.
+func (b *buffer) decoding() error {
+	if len(b.bytes) <= maxPooled {
+		return nil
+	}
+	return b.take(decodingCost*int64(len(b.bytes)), true)
+}
+
+const decodingCost = 3
+
 // free gives the memory back; the bytes are no longer anybody's.
 func (b *buffer) free() {
 	b.from.recycle(b.bytes)
-	b.from.budget.give(b.taken)
-	b.bytes, b.taken = nil, 0
+	b.from.budget.give(b.taken-b.large, b.source, false)
+	b.from.budget.give(b.large, b.source, true)
+	b.bytes, b.taken, b.large = nil, 0, 0
 }
 
 // coding is a Content-Encoding that can be read.

@@ -7,6 +7,7 @@ import (
 	"compress/zlib"
 	"errors"
 	"io"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -38,7 +39,7 @@ func reasonOf(err error) string {
 func TestBufferCountsWhatItHolds(t *testing.T) {
 	f := func(size int, declared, max, budgetMax int64, want string) {
 		t.Helper()
-		bs := &buffers{budget: budget{max: budgetMax}}
+		bs := &buffers{budget: newBudget(budgetMax, budgetMax)}
 		b := buffer{from: bs}
 		body := strings.Repeat("x", size)
 		err := b.readFrom(fakeSource{iotest.HalfReader(strings.NewReader(body))}, declared, max, "limits.body")
@@ -68,7 +69,7 @@ func TestBufferCountsWhatItHolds(t *testing.T) {
 
 // A peer that announces a large body and sends none of it must hold no memory.
 func TestAnnouncedBodyHoldsNoMemory(t *testing.T) {
-	bs := &buffers{budget: budget{max: 64 << 20}}
+	bs := &buffers{budget: newBudget(64<<20, 64<<20)}
 	b := buffer{from: bs}
 	defer b.free()
 	err := b.readFrom(fakeSource{iotest.ErrReader(io.ErrUnexpectedEOF)}, 16<<20, 16<<20, "limits.body")
@@ -77,6 +78,53 @@ func TestAnnouncedBodyHoldsNoMemory(t *testing.T) {
 	}
 	if used := bs.budget.used.Load(); used > maxPooled {
 		t.Errorf("%d bytes are held for an announcement", used)
+	}
+}
+
+// Neither the small bodies of many nor the large ones of one source may take
+// all there is.
+func TestBudgetIsShared(t *testing.T) {
+	b := newBudget(800, 400)
+	f := func(n int64, source netip.Prefix, large bool, want string) {
+		t.Helper()
+		if got := reasonOf(b.take(n, source, large)); got != want {
+			t.Errorf("%d from %s, large %v: %q, want %q", n, source, large, got, want)
+		}
+	}
+	f(400, here, true, "")
+	f(1, here, true, reasonMemoryOfAddress)
+	f(1, here, false, "")
+	f(299, elsewhere, true, "")
+	f(1, elsewhere, true, reasonMemory) // the last eighth is for small ones
+	f(100, elsewhere, false, "")
+	f(1, elsewhere, false, reasonMemory)
+	b.give(400, here, true)
+	b.give(1, here, false)
+	b.give(299, elsewhere, true)
+	b.give(100, elsewhere, false)
+	if b.used.Load() != 0 || len(b.of) != 0 {
+		t.Errorf("%d bytes and %d sources are still counted", b.used.Load(), len(b.of))
+	}
+}
+
+func TestDecodingALargeBodyIsCounted(t *testing.T) {
+	bs := &buffers{budget: newBudget(8<<20, 8<<20)}
+	b := buffer{from: bs, source: here}
+	if err := b.readFrom(fakeSource{strings.NewReader(strings.Repeat("x", 1<<20))}, 1<<20, 2<<20, "limits.body"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.decoding(); err != nil {
+		t.Fatal(err)
+	}
+	if used := bs.budget.used.Load(); used < 4<<20 {
+		t.Errorf("%d bytes are counted for a body of 1 MiB while it is read", used)
+	}
+	if got := reasonOf(b.take(8<<20, true)); got != reasonMemoryOfAddress {
+		t.Errorf("%q, want %q", got, reasonMemoryOfAddress)
+	}
+	b.free()
+	if used := bs.budget.used.Load(); used != 0 {
+		t.Errorf("%d bytes still counted after free", used)
 	}
 }
 
@@ -101,7 +149,7 @@ func TestInflate(t *testing.T) {
 	plain := bytes.Repeat([]byte("<a>b</a>"), 5000)
 	f := func(packed []byte, c coding, max int64, want string) {
 		t.Helper()
-		b := buffer{from: &buffers{budget: budget{max: 64 << 20}}}
+		b := buffer{from: &buffers{budget: newBudget(64<<20, 64<<20)}}
 		defer b.free()
 		err := b.inflate(packed, c, max)
 		if got := reasonOf(err); got != want {

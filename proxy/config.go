@@ -86,12 +86,14 @@ type Limits struct {
 	Inflated              configs.Size `yaml:"inflated" min:"64KiB" doc:"Body of a message after gzip or deflate."`
 	File                  configs.Size `yaml:"file" min:"64KiB" doc:"Body of a file transfer."`
 	Memory                configs.Size `yaml:"memory" min:"1MiB" doc:"All bodies held in memory at once. Beyond it requests are answered 503."`
+	MemoryPerAddress      configs.Size `yaml:"memory_per_address" min:"1MiB" doc:"Bodies over 64 KiB from one source prefix held in memory at once, with what reading them takes."`
 	Depth                 int          `yaml:"depth" min:"8" max:"1000" doc:"Nesting of XML elements."`
 	Attributes            int          `yaml:"attributes" min:"8" max:"10000" doc:"Attributes of one XML element."`
 	Parameters            int          `yaml:"parameters" min:"100" max:"10000000" doc:"Parameters in one message."`
 	Connections           int          `yaml:"connections" min:"1" doc:"Connections of CPEs open at once."`
 	ConnectionsPerAddress int          `yaml:"connections_per_address" min:"1" doc:"Connections open at once from one source prefix; many devices may stand behind one address."`
 	Handshakes            int          `yaml:"handshakes" min:"1" doc:"TLS handshakes under way at once."`
+	HandshakesPerAddress  int          `yaml:"handshakes_per_address" min:"1" doc:"TLS handshakes under way at once from one source prefix; more wait for their turn."`
 	Sessions              int          `yaml:"sessions" min:"1" doc:"CWMP sessions open at once; each may hold a connection to the ACS."`
 	SessionsPerAddress    int          `yaml:"sessions_per_address" min:"1" doc:"CWMP sessions open at once from one source prefix."`
 }
@@ -107,6 +109,7 @@ type Timeouts struct {
 	Answer       configs.Duration `yaml:"answer" min:"10ms" doc:"For the ACS's answer. CPEs give up after 30 s or later."`
 	Session      configs.Duration `yaml:"session" min:"10ms" doc:"A session in which nobody owes an answer."`
 	SessionReply configs.Duration `yaml:"session_reply" min:"10ms" doc:"A session in which the CPE owes the answer to an RPC: reading a full model takes minutes."`
+	SessionMost  configs.Duration `yaml:"session_most" min:"1s" doc:"The longest that a CPE may ask for in its SessionTimeout header, once the ACS has accepted its Inform."`
 	Linger       configs.Duration `yaml:"linger" doc:"How long the keys of an ended session are known, so that one more empty POST is answered 204."`
 	File         configs.Duration `yaml:"file" min:"1s" doc:"For one file transfer."`
 	RetryAfter   configs.Duration `yaml:"retry_after" min:"1s" doc:"Least Retry-After of a 503; up to twice as long is said, so that CPEs do not come back in step."`
@@ -133,13 +136,13 @@ type Config struct {
 func Defaults() Config {
 	return Config{
 		Limits: Limits{
-			Head: 32 << 10, Fields: 100, Body: 16 << 20, Inflated: 64 << 20, File: 1 << 30, Memory: 256 << 20,
+			Head: 32 << 10, Fields: 100, Body: 16 << 20, Inflated: 64 << 20, File: 1 << 30, Memory: 256 << 20, MemoryPerAddress: 128 << 20,
 			Depth: 64, Attributes: 64, Parameters: 100_000,
-			Connections: 10_000, ConnectionsPerAddress: 2_000, Handshakes: 512, Sessions: 10_000, SessionsPerAddress: 2_000,
+			Connections: 10_000, ConnectionsPerAddress: 2_000, Handshakes: 512, HandshakesPerAddress: 128, Sessions: 10_000, SessionsPerAddress: 2_000,
 		},
 		Timeouts: Timeouts{
 			Handshake: seconds(10), Head: seconds(30), Body: seconds(30), Write: seconds(60), Idle: seconds(60),
-			Connect: seconds(5), Answer: seconds(28), Session: seconds(30), SessionReply: seconds(300),
+			Connect: seconds(5), Answer: seconds(28), Session: seconds(30), SessionReply: seconds(300), SessionMost: seconds(900),
 			Linger: seconds(5), File: seconds(3600), RetryAfter: seconds(30), Drain: seconds(30),
 		},
 		SourcePrefix: SourcePrefix{IPv4: 32, IPv6: 64},

@@ -74,13 +74,10 @@ func (g *Gateway) startTimer(s *session) {
 	if s.state.Owes() == cwmp.PartyCPE {
 		d = time.Duration(g.cfg.Timeouts.SessionReply)
 	}
-	if s.timeout > d {
-		d = min(s.timeout, maxSessionTimeout)
+	if s.timeout > d && s.state.Accepted() {
+		d = max(d, min(s.timeout, time.Duration(g.cfg.Timeouts.SessionMost)))
 	}
 	g.sessions.start(s, d, func() { g.endFromOutside(s, audit.EndTimeout, nil) })
 }
-
-// maxSessionTimeout bounds what a CPE may ask for in its SessionTimeout header.
-const maxSessionTimeout = 15 * time.Minute
 
 func (g *Gateway) stopTimer(s *session) { g.sessions.stop(s) }

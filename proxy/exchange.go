@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -169,6 +170,9 @@ func (x *exchange) decode() error {
 	}
 	charset, err := charsetOf(x.req.Fields, x.text())
 	if err != nil {
+		return err
+	}
+	if err := errors.Join(x.body.decoding(), x.plain.decoding()); err != nil {
 		return err
 	}
 	m, err := x.decoder.Decode(x.text(), charset)

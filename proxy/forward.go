@@ -85,6 +85,9 @@ func (x *exchange) decodeAnswer() error {
 		charset, err = charsetOf(x.resp.Fields, body)
 	}
 	if err == nil {
+		err = errors.Join(x.answerBody.decoding(), x.answerPlain.decoding())
+	}
+	if err == nil {
 		var m *cwmp.Message
 		if m, err = x.answerDec.Decode(body, charset); err == nil && (must || m.Kind == cwmp.KindFault) {
 			x.answer = m
@@ -95,7 +98,9 @@ func (x *exchange) decodeAnswer() error {
 		return nil
 	}
 	r := asRefusal(err, "acs")
-	r.status, r.from = 502, "acs"
+	if r.from = "acs"; r.status != 503 {
+		r.status = 502
+	}
 	return r
 }
 

@@ -32,6 +32,7 @@ type Gateway struct {
 	buffers    *buffers
 	refusalLog *rate.Limiter
 	patience   patience
+	orphans    flood
 	ciphers    sync.Map // uint16 to string: as many as there are suites
 	exchanges  sync.Pool
 	now        func() time.Time
@@ -48,7 +49,7 @@ func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.
 		sessions:   newSessions(cfg.Limits.Sessions, cfg.Limits.SessionsPerAddress, time.Duration(cfg.Timeouts.Linger)),
 		refusalLog: rate.NewLimiter(refusalsLogged, refusalsLoggedAtOnce),
 		gate:       newGate(cfg.Limits), conns: make(map[*conn]bool),
-		buffers: &buffers{budget: budget{max: int64(cfg.Limits.Memory)}},
+		buffers: &buffers{budget: newBudget(int64(cfg.Limits.Memory), int64(cfg.Limits.MemoryPerAddress))},
 	}
 	g.metrics = newGatewayMetrics(set, g)
 	for i := range cfg.Tenants {
@@ -245,9 +246,16 @@ func (g *Gateway) newExchange(c *conn, req *h1.Request) *exchange {
 			b.from = g.buffers
 		}
 	}
+	for _, b := range []*buffer{&x.body, &x.plain, &x.answerBody, &x.answerPlain} {
+		b.source = c.prefix
+	}
 	x.conn, x.req, x.keepAlive = c, req, req.KeepAlive
 	return x
 }
+
+// maxKeptDecoder is how many bytes of scratch a decoder may keep for the next
+// message.
+const maxKeptDecoder = 1 << 20
 
 // release gives an exchange and its bodies back.
 func (x *exchange) release() {
@@ -255,6 +263,9 @@ func (x *exchange) release() {
 		b.free()
 	}
 	g := x.gateway
+	if x.decoder.Size() > maxKeptDecoder || x.answerDec.Size() > maxKeptDecoder {
+		return // its memory is for one large message, not for all that follow
+	}
 	clear(x.fields[:cap(x.fields)])
 	*x = exchange{
 		gateway: g, decoder: x.decoder, answerDec: x.answerDec, fields: x.fields[:0],

@@ -182,6 +182,9 @@ func (x *exchange) afterTheEnd() (done bool, err error) {
 
 // orphan records a message of no session and has the CPE start again.
 func (x *exchange) orphan() error {
+	if !x.gateway.orphans.allow(x.conn.prefix, x.gateway.now()) {
+		return refuse(503, reasonOrphan, "%s of no session; not recorded whole, as there were %d from %s within a second", x.message.Name, orphansRecorded, x.conn.prefix)
+	}
 	turn := cwmp.Turn{From: cwmp.PartyCPE, Message: x.message, Orphan: true}
 	origin := &audit.Origin{Tenant: x.tenant.name, Identity: identityClaimed, Redactor: x.tenant.redactor, Connection: x.conn.facts()}
 	if _, err := x.gateway.recorder.Message(origin, turn, audit.Orphan); err != nil {

@@ -81,15 +81,17 @@ func (l *listener) handle(ctx context.Context, c net.Conn) {
 		}
 		return
 	}
-	if !g.gate.handshake() {
+	deadline := time.Now().Add(time.Duration(g.cfg.Timeouts.Handshake))
+	prefix := g.prefixOf(addrOf(c.RemoteAddr()))
+	if !g.gate.handshake(prefix, deadline) {
 		g.metrics.connectionRefused("too-many-handshakes").Inc()
 		c.Close()
 		return
 	}
 	tc := tls.Server(c, l.tls)
-	c.SetDeadline(time.Now().Add(time.Duration(g.cfg.Timeouts.Handshake)))
+	c.SetDeadline(deadline)
 	err := tc.HandshakeContext(ctx)
-	g.gate.shaken()
+	g.gate.shaken(prefix)
 	if err != nil {
 		g.metrics.handshakeFailed(handshakeReason(err)).Inc()
 		g.log.Debug().Err(err).Str("peer", c.RemoteAddr().String()).Str("listener", l.name).Msg("TLS handshake")
@@ -122,33 +124,46 @@ func handshakeReason(err error) string {
 	return "other"
 }
 
-// gate counts connections before anything is paid for them.
+// gate counts connections and handshakes before anything is paid for them.
 type gate struct {
-	mu         sync.Mutex
-	open       int
-	max        int
-	perPrefix  map[netip.Prefix]int
-	maxPrefix  int
-	handshakes int
-	maxShakes  int
+	mu      sync.Mutex
+	open    int
+	max     int
+	sources map[netip.Prefix]*neighbourhood
+	maxOf   int           // connections of one source
+	shakes  chan struct{} // a token for each handshake under way
+	share   int           // handshakes of one source
+}
+
+// neighbourhood is what is open from one source prefix.
+type neighbourhood struct {
+	open   int
+	shakes chan struct{}
 }
 
 func newGate(l Limits) *gate {
-	return &gate{max: l.Connections, maxPrefix: l.ConnectionsPerAddress, maxShakes: l.Handshakes, perPrefix: make(map[netip.Prefix]int)}
+	return &gate{
+		max: l.Connections, maxOf: l.ConnectionsPerAddress, sources: make(map[netip.Prefix]*neighbourhood),
+		shakes: make(chan struct{}, l.Handshakes), share: min(l.HandshakesPerAddress, l.Handshakes),
+	}
 }
 
 // enter returns "" or the reason why a connection is turned away.
 func (g *gate) enter(p netip.Prefix) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.open >= g.max {
+	s := g.sources[p]
+	switch {
+	case g.open >= g.max:
 		return "too-many-connections"
-	}
-	if g.perPrefix[p] >= g.maxPrefix {
+	case s == nil:
+		s = &neighbourhood{shakes: make(chan struct{}, g.share)}
+		g.sources[p] = s
+	case s.open >= g.maxOf:
 		return "too-many-connections-of-address"
 	}
 	g.open++
-	g.perPrefix[p]++
+	s.open++
 	return ""
 }
 
@@ -156,25 +171,51 @@ func (g *gate) leave(p netip.Prefix) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.open--
-	if g.perPrefix[p]--; g.perPrefix[p] == 0 {
-		delete(g.perPrefix, p)
+	if s := g.sources[p]; s.open > 1 {
+		s.open--
+	} else {
+		delete(g.sources, p)
 	}
 }
 
-func (g *gate) handshake() bool {
+// handshake waits for a place among the handshakes of a source, then among all,
+// until deadline: who does not speak holds up its own neighbours first.
+func (g *gate) handshake(p netip.Prefix, deadline time.Time) bool {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.handshakes >= g.maxShakes {
+	own := g.sources[p].shakes
+	g.mu.Unlock()
+	if !takePlace(own, deadline) {
 		return false
 	}
-	g.handshakes++
+	if !takePlace(g.shakes, deadline) {
+		<-own
+		return false
+	}
 	return true
 }
 
-func (g *gate) shaken() {
+func takePlace(places chan struct{}, deadline time.Time) bool {
+	select {
+	case places <- struct{}{}:
+		return true
+	default:
+	}
+	t := time.NewTimer(time.Until(deadline))
+	defer t.Stop()
+	select {
+	case places <- struct{}{}:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+func (g *gate) shaken(p netip.Prefix) {
+	<-g.shakes
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.handshakes--
+	own := g.sources[p].shakes
+	g.mu.Unlock()
+	<-own
 }
 
 func (g *gate) count() int {

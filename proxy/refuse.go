@@ -22,6 +22,7 @@ const (
 	reasonInflatedTooLarge  = "inflated-too-large"
 	reasonBodyTooLarge      = "body-too-large"
 	reasonMemory            = "memory-budget"
+	reasonMemoryOfAddress   = "memory-budget-of-address"
 	reasonSessions          = "too-many-sessions"
 	reasonSessionsOfAddress = "too-many-sessions-of-address"
 	reasonBusy              = "session-busy"

@@ -44,9 +44,7 @@ brings what is in the journal to the store.`,
 // serve runs a gateway until ctx ends. opened, where set, is told when all
 // listeners are open.
 func serve(ctx context.Context, c *config, stderr io.Writer, opened func(*gate)) error {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	tuneCollector(int64(c.Limits.Memory))
 	g, err := build(c, newLog(c.Log, stderr))
 	if err != nil {
 		return err
@@ -61,10 +59,22 @@ func serve(ctx context.Context, c *config, stderr io.Writer, opened func(*gate))
 	return errors.Join(err, g.close())
 }
 
-// gcPercent trades some tens of MiB for fewer collections: what lives long in a
-// gateway is small, what it makes per session is garbage at once. GOGC and
-// GOMEMLIMIT have their usual meaning.
-const gcPercent = 200
+// tuneCollector trades some tens of MiB for fewer collections: what lives long
+// in a gateway is small, what it makes per session is garbage at once. Near the
+// memory that the config allows, collections come as often as they must. GOGC
+// and GOMEMLIMIT, where set, hold instead.
+func tuneCollector(bodies int64) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(bodies + besideBodies)
+	}
+}
+
+// besideBodies is what a gateway needs in memory beside bodies: connections,
+// sessions, the store's caches.
+const besideBodies = 192 << 20
 
 // gate is the house wired together.
 type gate struct {

@@ -1,0 +1,77 @@
+package proxy
+
+import (
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestGate(t *testing.T) {
+	g := newGate(Limits{Connections: 3, ConnectionsPerAddress: 2, Handshakes: 1, HandshakesPerAddress: 1})
+	f := func(p netip.Prefix, want string) {
+		t.Helper()
+		if got := g.enter(p); got != want {
+			t.Errorf("%s: %q, want %q", p, got, want)
+		}
+	}
+	f(here, "")
+	f(here, "")
+	f(here, "too-many-connections-of-address")
+	f(elsewhere, "")
+	f(netip.MustParsePrefix("192.0.2.3/32"), "too-many-connections")
+	g.leave(here)
+	f(here, "")
+	for range 2 {
+		g.leave(here)
+	}
+	g.leave(elsewhere)
+	if g.count() != 0 || len(g.sources) != 0 {
+		t.Errorf("%d connections and %d sources are still counted", g.count(), len(g.sources))
+	}
+}
+
+// Who says nothing in its handshakes must not keep another source from its own.
+func TestHandshakesOfOneSourceLeaveRoomForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(Limits{Connections: 100, ConnectionsPerAddress: 100, Handshakes: 4, HandshakesPerAddress: 2})
+		g.enter(here)
+		g.enter(elsewhere)
+		soon := func() time.Time { return time.Now().Add(10 * time.Second) }
+		for range 2 {
+			if !g.handshake(here, soon()) {
+				t.Fatal("a free place was refused")
+			}
+		}
+		turn := make(chan bool)
+		go func() { turn <- g.handshake(here, soon()) }()
+		go func() { turn <- g.handshake(here, time.Now().Add(time.Second)) }()
+		synctest.Wait()
+		if !g.handshake(elsewhere, soon()) {
+			t.Error("a silent source keeps another out")
+		}
+		if <-turn {
+			t.Error("more than a source's share are under way")
+		}
+		g.shaken(here)
+		if !<-turn {
+			t.Error("a place that became free was given to nobody")
+		}
+	})
+}
+
+func TestFlood(t *testing.T) {
+	var f flood
+	now := time.Unix(1000, 0)
+	for i := range 2 * orphansRecorded {
+		if got := f.allow(here, now); got != (i < orphansRecorded) {
+			t.Errorf("number %d: %v", i, got)
+		}
+	}
+	if !f.allow(elsewhere, now) {
+		t.Error("another source is held back")
+	}
+	if !f.allow(here, now.Add(time.Second)) {
+		t.Error("a second later the source is still held back")
+	}
+}
