@@ -41,15 +41,10 @@ func ports(t testing.TB) (listen, admin string) {
 }
 
 // spawn starts the real program on a config file and waits until it is ready.
-// Limit, where set, is put before the command: "ulimit -f 100" for one.
-func spawn(t testing.TB, file, admin, limit string) *child {
+func spawn(t testing.TB, file, admin string) *child {
 	t.Helper()
 	c := &child{t: t, log: &logbook{}, file: file, dir: filepath.Dir(file), admin: admin, ended: make(chan struct{})}
-	program := buildProgram(t)
-	c.cmd = exec.Command(program, "run", "--config", file)
-	if limit != "" {
-		c.cmd = exec.Command("sh", "-c", limit+` && exec "$0" "$@"`, program, "run", "--config", file)
-	}
+	c.cmd = exec.Command(buildProgram(t), "run", "--config", file)
 	c.cmd.Stderr = c.log
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)

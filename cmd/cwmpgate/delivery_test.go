@@ -66,6 +66,8 @@ func TestNoMessageToTheWrongDevice(t *testing.T) {
 		{cwmptest.ConnectionBound, cwmptest.AuthDigest, "never", 90, 90},
 		{cwmptest.CookiePerSession, cwmptest.AuthDigest, "never", 90, 90},
 		{cwmptest.SerialCookie, cwmptest.AuthNone, "never", 90, 90},
+		{cwmptest.CookiePerSession, cwmptest.AuthBasic, "clean", 90, 180},
+		{cwmptest.ConnectionOnly, cwmptest.AuthNone, "clean", 90, 180},
 	} {
 		t.Run(fmt.Sprintf("%s-%s", x.acs, x.reuse), func(t *testing.T) {
 			n := x.sessions
@@ -87,7 +89,7 @@ func TestNoMessageToTheWrongDevice(t *testing.T) {
 func kinds(acs cwmptest.Character) []cwmptest.Quirks {
 	list := []cwmptest.Quirks{
 		{}, {ReconnectEachPost: true}, {SecondConnection: true}, {ReconnectAfter401: true}, {InformAgain: true}, {InformAgainAnew: true},
-		{CookiesByComma: true}, {ExtraEmptyPost: true}, {WrongID: true}, {NoID: true}, {SpacesEverywhere: true},
+		{CookiesByComma: true}, {CookieAttributes: true}, {ExtraEmptyPost: true}, {WrongID: true}, {NoID: true}, {SpacesEverywhere: true},
 		{ReconnectEachPost: true, ReconnectAfter401: true, WrongID: true}, {HTTP10: true}, {TypedEmptyPost: true, LowercaseHeaders: true},
 	}
 	if acs == cwmptest.ConnectionOnly {

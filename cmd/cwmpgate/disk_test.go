@@ -195,7 +195,7 @@ func TestJournalFailsAndStops(t *testing.T) {
 	acs := openACS(t, cwmptest.ACSConfig{Script: chores})
 	listen, admin := ports(t)
 	file := plan{acs: acs.Addr(), listen: listen, admin: admin, journal: ", on_failure: stop"}.write(t)
-	c := spawn(t, file, admin, "")
+	c := spawn(t, file, admin)
 	if err := os.Rename(filepath.Join(c.dir, "journal"), filepath.Join(c.dir, "journal.away")); err != nil {
 		t.Fatal(err)
 	}

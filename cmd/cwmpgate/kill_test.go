@@ -40,7 +40,7 @@ func TestKill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := spawn(t, file, admin, "")
+	c := spawn(t, file, admin)
 	running, stop := context.WithCancel(context.Background())
 	defer stop()
 	var ran sync.WaitGroup
@@ -49,7 +49,7 @@ func TestKill(t *testing.T) {
 		until := len(acs.Deliveries()) + 20 + random.IntN(60)
 		await(t, "the ACS has sent more", func() bool { return len(acs.Deliveries()) >= until })
 		c.kill()
-		c = spawn(t, file, admin, "")
+		c = spawn(t, file, admin)
 	}
 	until := len(acs.Deliveries()) + 40
 	await(t, "the ACS has sent more", func() bool { return len(acs.Deliveries()) >= until })
@@ -124,6 +124,7 @@ func checkKilled(t *testing.T, a *archive, fleet *cwmptest.Fleet, acs *cwmptest.
 		}
 	}
 	checkSets(t, a, fleet, acs, byID)
+	checkDownloads(t, a, fleet)
 	starts := 0
 	for _, s := range ofKind(all, audit.KindSystem) {
 		if s.What == audit.SystemStart {
@@ -197,4 +198,36 @@ func outcomeOf(s cwmptest.SetResult, name string) (outcome, code string) {
 		}
 	}
 	return audit.OutcomeNotApplied, s.Fault.Code
+}
+
+// checkDownloads: every download that a device has reported, and whose report the
+// ACS has answered, is one transfer in the store, from its request to its end.
+func checkDownloads(t *testing.T, a *archive, fleet *cwmptest.Fleet) {
+	t.Helper()
+	stored := map[string][]row{}
+	for _, r := range a.rows(audit.Filter{View: audit.ViewTransfers}) {
+		if r.text("rpc") == "Download" {
+			stored[r.text("command_key")] = append(stored[r.text("command_key")], r)
+		}
+	}
+	judged := 0
+	for _, d := range fleet.Devices() {
+		for _, x := range d.Transfers() {
+			if !x.Answered {
+				continue
+			}
+			judged++
+			want, code := audit.OutcomeCompleted, ""
+			if x.FaultCode != "0" {
+				want, code = audit.OutcomeFailed, x.FaultCode
+			}
+			list := stored[x.CommandKey]
+			if len(list) != 1 || list[0].text("outcome") != want || list[0].text("serial") != d.Identity().Serial || code != "" && list[0].text("fault_code") != code {
+				t.Errorf("download %s of %s, %s: %v", x.CommandKey, d.Identity().Serial, want, list)
+			}
+		}
+	}
+	if judged == 0 {
+		t.Error("no download was reported")
+	}
 }

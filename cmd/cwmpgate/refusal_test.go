@@ -225,7 +225,7 @@ func TestMemoryStaysFlat(t *testing.T) {
 	acs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(204) }))
 	defer acs.Close()
 	listen, admin := ports(t)
-	c := spawn(t, plan{acs: acs.Listener.Addr().String(), listen: listen, admin: admin, level: "error"}.write(t), admin, "")
+	c := spawn(t, plan{acs: acs.Listener.Addr().String(), listen: listen, admin: admin, level: "error"}.write(t), admin)
 	all := bodies(t)
 	big := strings.Repeat("<a>", 20000)
 	flood := func(rounds int) {
