@@ -1,16 +1,75 @@
 package audit
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Project adds to rows what one record says, taken from its bytes alone. log
 // and seq are where the record was found; they must agree with what it says.
 // On an error rows is as before.
 func Project(log string, seq uint64, record []byte, rows *Rows) error {
-	p := projector{rows: rows, firstParameter: len(rows.Parameters)}
-	before := rows.lengths()
-	if n := len(rows.Records); n > 0 {
-		p.last = rows.Records[n-1]
+	return new(Projector).Project(log, seq, record, rows)
+}
+
+// Projector projects records one after another and uses its memory again. The
+// rows it makes are theirs who have them: they stay as they are. The zero
+// value is ready. One goroutine at a time may use it.
+type Projector struct {
+	scanner
+	rows    *Rows
+	version int64
+	head    Head
+	kind    string
+
+	connection Connection
+	certified  Certificate
+
+	firstParameter int // this record's, in rows
+
+	// The members of all kinds are read into the rows that they belong to; at
+	// the end those of the record's kind are kept.
+	rpc      RPCRow
+	move     TransferRow // also what a message says of a transfer
+	session  SessionRow
+	refusal  RefusalRow
+	security SecurityRow
+	system   SystemRow
+
+	events, eventKeys []string // scratch
+	texts             []string // made beforehand, to be given away
+}
+
+// textsAtOnce is how many texts that rows point to are made at once.
+const textsAtOnce = 64
+
+// keptScratch is how many bytes of scratch stay from one record to the next.
+const keptScratch = 64 << 10
+
+// keep makes a list of its own of texts that are scratch.
+func (p *Projector) keep(list ...string) []string {
+	if len(list) > textsAtOnce {
+		return slices.Clone(list)
 	}
+	if len(p.texts) < len(list) {
+		p.texts = make([]string, textsAtOnce)
+	}
+	kept := p.texts[:len(list):len(list)]
+	p.texts = p.texts[len(list):]
+	copy(kept, list)
+	return kept
+}
+
+// Project does what the function Project does.
+func (p *Projector) Project(log string, seq uint64, record []byte, rows *Rows) error {
+	if cap(p.text) > keptScratch {
+		p.text = nil
+	}
+	*p = Projector{
+		scanner: scanner{text: p.text}, rows: rows, firstParameter: len(rows.Parameters),
+		events: p.events[:0], eventKeys: p.eventKeys[:0], texts: p.texts,
+	}
+	before := rows.lengths()
 	p.reset(record)
 	p.record()
 	err := p.err
@@ -23,6 +82,9 @@ func Project(log string, seq uint64, record []byte, rows *Rows) error {
 	case p.head.Log != log || p.head.Seq != seq:
 		err = fmt.Errorf("it says that it is record %d of log %s", p.head.Seq, p.head.Log)
 	}
+	// Neither the record nor its rows are held on to.
+	p.reset(nil)
+	p.rows = nil
 	if err != nil {
 		rows.truncate(before)
 		return fmt.Errorf("project record %d of log %s: %w", seq, log, err)
@@ -30,27 +92,9 @@ func Project(log string, seq uint64, record []byte, rows *Rows) error {
 	return nil
 }
 
-// projector reads one record. The members of all kinds are read into the rows
-// that they belong to; at the end those of the record's kind are kept.
-type projector struct {
-	scanner
-	rows    *Rows
-	last    RecordRow // of the record before, whose texts are likely to return
-	version int64
-	head    Head
-	kind    string
-
-	connection Connection
-	certified  Certificate
-
-	firstParameter int // this record's, in rows
-	rpc            RPCRow
-	move           TransferRow // what a message says of a transfer
-}
-
 // record reads the members that all kinds share and hands over to the kind's
 // own, which follow.
-func (p *projector) record() {
+func (p *Projector) record() {
 	p.expect('{')
 	for begun := false; p.next('}', &begun); {
 		name := p.key()
@@ -58,25 +102,25 @@ func (p *projector) record() {
 		case "v":
 			p.version = p.integer()
 		case "log":
-			p.head.Log = p.again(p.last.Log)
+			p.head.Log = p.str()
 		case "seq":
 			p.head.Seq = p.unsigned()
 		case "at":
 			p.head.At = p.moment()
 		case "kind":
-			p.kind = p.again(p.last.Kind)
+			p.kind = p.str()
 		case "node":
-			p.head.Node = p.again(p.last.Node)
+			p.head.Node = p.str()
 		case "tenant":
-			p.head.Tenant = p.again(p.last.Tenant)
+			p.head.Tenant = p.str()
 		case "session":
-			p.head.Session = p.again(p.last.Session)
+			p.head.Session = p.str()
 		case "n":
 			p.head.N = int(p.integer())
 		case "device":
 			p.device()
 		case "identity":
-			p.head.Identity = p.again(p.last.Identity)
+			p.head.Identity = p.str()
 		case "connection":
 			p.connected()
 		default:
@@ -90,74 +134,92 @@ func (p *projector) record() {
 
 // own reads the fields of the record's kind, of which the first name is read,
 // to the record's end.
-func (p *projector) own(first []byte, begun *bool) {
-	read, done := p.skipMember, func() {}
-	switch p.kind {
-	case KindMessage:
-		read, done = p.messageMember, p.message
-	case KindSession:
-		c := &p.connection
-		row := SessionRow{Head: p.head, Peer: c.Peer, Listener: c.Listener, TLS: c.TLS, SNI: c.SNI,
-			CertificateSubject: p.certified.Subject}
-		read = func(name []byte) { p.sessionMember(name, &row) }
-		done = func() { p.rows.Sessions = append(p.rows.Sessions, row) }
-	case KindTransfer:
-		p.move = TransferRow{Head: p.head, Step: StepBytes}
-		read = p.transferMember
-		done = func() { p.rows.Transfers = append(p.rows.Transfers, p.move) }
-	case KindRefusal:
-		row := RefusalRow{Head: p.head, Offset: -1, Size: -1}
-		read = func(name []byte) { p.refusalMember(name, &row) }
-		done = func() { p.rows.Refusals = append(p.rows.Refusals, row) }
-	case KindSecurity:
-		row := SecurityRow{Head: p.head}
-		read = func(name []byte) { p.securityMember(name, &row) }
-		done = func() { p.rows.Security = append(p.rows.Security, row) }
-	case KindSystem:
-		row := SystemRow{Head: p.head}
-		read = func(name []byte) { p.systemMember(name, &row) }
-		done = func() { p.rows.System = append(p.rows.System, row) }
-	}
-	read(first)
+func (p *Projector) own(first []byte, begun *bool) {
+	p.begin()
+	p.member(first)
 	for p.next('}', begun) {
-		read(p.key())
+		p.member(p.key())
 	}
 	if p.err == nil {
-		done()
+		p.end()
 	}
 }
 
-// again reads a string and gives the one that it had before where it is the
-// same: the records of a session share most of their texts.
-func (p *projector) again(before string) string {
-	b := p.bytes()
-	if string(b) == before {
-		return before
+// begin fills in what a row of the record's kind has before its own members.
+func (p *Projector) begin() {
+	switch p.kind {
+	case KindSession:
+		c := &p.connection
+		p.session = SessionRow{Head: p.head, Peer: c.Peer, Listener: c.Listener, TLS: c.TLS, SNI: c.SNI,
+			CertificateSubject: p.certified.Subject}
+	case KindTransfer:
+		p.move = TransferRow{Head: p.head, Step: StepBytes}
+	case KindRefusal:
+		p.refusal = RefusalRow{Head: p.head, Offset: -1, Size: -1}
+	case KindSecurity:
+		p.security.Head = p.head
+	case KindSystem:
+		p.system.Head = p.head
 	}
-	return string(b)
 }
 
-func (p *projector) skipMember([]byte) { p.skip() }
+func (p *Projector) member(name []byte) {
+	switch p.kind {
+	case KindMessage:
+		p.messageMember(name)
+	case KindSession:
+		p.sessionMember(name, &p.session)
+	case KindTransfer:
+		p.transferMember(name, &p.move)
+	case KindRefusal:
+		p.refusalMember(name, &p.refusal)
+	case KindSecurity:
+		p.securityMember(name, &p.security)
+	case KindSystem:
+		p.systemMember(name, &p.system)
+	default:
+		p.skip()
+	}
+}
 
-func (p *projector) device() {
+// end adds the rows of the record's kind.
+func (p *Projector) end() {
+	rows := p.rows
+	switch p.kind {
+	case KindMessage:
+		p.message()
+	case KindSession:
+		rows.Sessions = append(rows.Sessions, p.session)
+	case KindTransfer:
+		rows.Transfers = append(rows.Transfers, p.move)
+	case KindRefusal:
+		rows.Refusals = append(rows.Refusals, p.refusal)
+	case KindSecurity:
+		rows.Security = append(rows.Security, p.security)
+	case KindSystem:
+		rows.System = append(rows.System, p.system)
+	}
+}
+
+func (p *Projector) device() {
 	p.expect('{')
 	for begun := false; p.next('}', &begun); {
 		switch string(p.key()) {
 		case "manufacturer":
-			p.head.Manufacturer = p.again(p.last.Manufacturer)
+			p.head.Manufacturer = p.str()
 		case "oui":
-			p.head.OUI = p.again(p.last.OUI)
+			p.head.OUI = p.str()
 		case "class":
-			p.head.Class = p.again(p.last.Class)
+			p.head.Class = p.str()
 		case "serial":
-			p.head.Serial = p.again(p.last.Serial)
+			p.head.Serial = p.str()
 		default:
 			p.skip()
 		}
 	}
 }
 
-func (p *projector) connected() {
+func (p *Projector) connected() {
 	c := &p.connection
 	p.expect('{')
 	for begun := false; p.next('}', &begun); {
@@ -180,7 +242,7 @@ func (p *projector) connected() {
 	}
 }
 
-func (p *projector) certificate() {
+func (p *Projector) certificate() {
 	c := &p.certified
 	p.expect('{')
 	for begun := false; p.next('}', &begun); {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func (p *projector) sessionMember(name []byte, row *SessionRow) {
+func (p *Projector) sessionMember(name []byte, row *SessionRow) {
 	switch string(name) {
 	case "acs":
 		row.ACS = p.str()
@@ -34,8 +34,7 @@ func (p *projector) sessionMember(name []byte, row *SessionRow) {
 	}
 }
 
-func (p *projector) transferMember(name []byte) {
-	row := &p.move
+func (p *Projector) transferMember(name []byte, row *TransferRow) {
 	switch string(name) {
 	case "acs":
 		row.ACS = p.str()
@@ -86,7 +85,7 @@ func pathOf(url string) string {
 	return url
 }
 
-func (p *projector) refusalMember(name []byte, row *RefusalRow) {
+func (p *Projector) refusalMember(name []byte, row *RefusalRow) {
 	switch string(name) {
 	case "from":
 		row.From = p.str()
@@ -113,7 +112,7 @@ func (p *projector) refusalMember(name []byte, row *RefusalRow) {
 	}
 }
 
-func (p *projector) securityMember(name []byte, row *SecurityRow) {
+func (p *Projector) securityMember(name []byte, row *SecurityRow) {
 	switch string(name) {
 	case "acs":
 		row.ACS = p.str()
@@ -134,7 +133,7 @@ func (p *projector) securityMember(name []byte, row *SecurityRow) {
 	}
 }
 
-func (p *projector) systemMember(name []byte, row *SystemRow) {
+func (p *Projector) systemMember(name []byte, row *SystemRow) {
 	switch string(name) {
 	case "what":
 		row.What = p.str()

@@ -8,7 +8,7 @@ import (
 
 // messageMember reads one member of a message record. The body comes last, so
 // that what it is about is known when it is read.
-func (p *projector) messageMember(name []byte) {
+func (p *Projector) messageMember(name []byte) {
 	row := &p.rpc
 	switch string(name) {
 	case "from":
@@ -39,12 +39,12 @@ func (p *projector) messageMember(name []byte) {
 
 // body reads the members of the body, whichever RPC it is of: the schemas use
 // a name for one thing only.
-func (p *projector) body() {
+func (p *Projector) body() {
 	row, move := &p.rpc, &p.move
 	for begun := false; p.next('}', &begun); {
 		switch string(p.key()) {
 		case "Event":
-			p.events()
+			p.eventList()
 		case "RetryCount":
 			row.RetryCount = p.line()
 		case "CurrentTime":
@@ -89,7 +89,7 @@ func (p *projector) body() {
 	}
 }
 
-func (p *projector) detail() {
+func (p *Projector) detail() {
 	p.expect('{')
 	for begun := false; p.next('}', &begun); {
 		if string(p.key()) != "Fault" {
@@ -102,7 +102,7 @@ func (p *projector) detail() {
 }
 
 // fault reads a CWMP fault, or that of a completion.
-func (p *projector) fault(code, text *string) {
+func (p *Projector) fault(code, text *string) {
 	p.expect('{')
 	for begun := false; p.next('}', &begun); {
 		switch string(p.key()) {
@@ -121,7 +121,7 @@ func (p *projector) fault(code, text *string) {
 	}
 }
 
-func (p *projector) parameterFault() {
+func (p *Projector) parameterFault() {
 	p.rpc.FaultDetail = true
 	row := ParameterRow{Action: ActionRefused}
 	p.expect('{')
@@ -140,7 +140,7 @@ func (p *projector) parameterFault() {
 	p.rows.Parameters = append(p.rows.Parameters, row)
 }
 
-func (p *projector) events() {
+func (p *Projector) eventList() {
 	row := &p.rpc
 	p.expect('[')
 	for begun := false; p.next(']', &begun); {
@@ -156,15 +156,18 @@ func (p *projector) events() {
 				p.skip()
 			}
 		}
-		row.Events = append(row.Events, code)
-		row.EventKeys = append(row.EventKeys, key)
+		p.events = append(p.events, code)
+		p.eventKeys = append(p.eventKeys, key)
 		if row.CommandKey == "" {
 			row.CommandKey = key
 		}
 	}
+	if len(p.events) > 0 {
+		row.Events, row.EventKeys = p.keep(p.events...), p.keep(p.eventKeys...)
+	}
 }
 
-func (p *projector) parameters() {
+func (p *Projector) parameters() {
 	action := p.action()
 	p.expect('[')
 	for begun := false; p.next(']', &begun); {
@@ -180,7 +183,7 @@ func (p *projector) parameters() {
 }
 
 // parameter reads an item of a ParameterList.
-func (p *projector) parameter() (row ParameterRow) {
+func (p *Projector) parameter() (row ParameterRow) {
 	var v value
 	notify, access := true, true
 	p.expect('{')
@@ -205,8 +208,7 @@ func (p *projector) parameter() (row ParameterRow) {
 		}
 	}
 	if v.sent {
-		text := v.text
-		row.Value = &text
+		row.Value = &p.keep(v.text)[0]
 	}
 	row.Secret, row.Cut, row.SHA256 = v.secret, v.cut, v.sha256
 	if !notify {
@@ -218,7 +220,7 @@ func (p *projector) parameter() (row ParameterRow) {
 	return row
 }
 
-func (p *projector) lines() string {
+func (p *Projector) lines() string {
 	var list []string
 	p.expect('[')
 	for begun := false; p.next(']', &begun); {
@@ -231,7 +233,7 @@ func isTrue(s string) bool { return s == "1" || s == "true" }
 
 // action is what a ParameterList of this message means for its parameters,
 // "" where it tells nothing of values.
-func (p *projector) action() string {
+func (p *Projector) action() string {
 	switch p.rpc.RPC {
 	case "SetParameterValues":
 		return ActionSet
@@ -251,7 +253,7 @@ func (p *projector) action() string {
 }
 
 // message puts the rows of a message together when all of it is read.
-func (p *projector) message() {
+func (p *Projector) message() {
 	row := &p.rpc
 	row.Head = p.head
 	method, kind := cwmp.ParseMethod([]byte(row.RPC))
@@ -307,7 +309,7 @@ func transferStep(method cwmp.Method, kind cwmp.Kind, to string) string {
 	return ""
 }
 
-func (p *projector) step(step string) {
+func (p *Projector) step(step string) {
 	row, move := &p.rpc, &p.move
 	move.Head, move.Step = p.head, step
 	move.From, move.ACS, move.RPC = row.From, row.ACS, row.RPC

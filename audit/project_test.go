@@ -3,12 +3,16 @@ package audit
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/cwmpgate/cwmpgate/cwmp"
 )
@@ -164,8 +168,35 @@ func TestValueChangeMakesReported(t *testing.T) {
 	}
 }
 
+// TestProjectorKeepsItsRows: rows made before stay as they are, whatever is
+// projected after them.
+func TestProjectorKeepsItsRows(t *testing.T) {
+	var p Projector
+	var all, want Rows
+	records := goldenRecords(t)
+	for range 3 {
+		for _, name := range slices.Sorted(maps.Keys(records)) {
+			record := bytes.Clone(records[name])
+			if err := p.Project(testLog, 42, record, &all); err != nil {
+				t.Fatal(err)
+			}
+			clear(record) // the rows are not part of it
+			if err := Project(testLog, 42, records[name], &want); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Project(testLog, 42, records[name][:len(records[name])/2], &all); err == nil {
+				t.Fatal("half a record was taken")
+			}
+		}
+	}
+	if diff := cmp.Diff(want, all); diff != "" {
+		t.Errorf("rows (-each by a projector of its own, +all by one):\n%s", diff)
+	}
+}
+
 func BenchmarkProject(b *testing.B) {
 	record := encode(newEncoder(64<<10, newKeyless()), testOrigin(b), sample{message: say("Inform", "1", testInform()), from: cwmp.PartyCPE}, Pass, 1)
+	var p Projector
 	var rows Rows
 	b.SetBytes(int64(len(record)))
 	b.ReportAllocs()
@@ -173,7 +204,7 @@ func BenchmarkProject(b *testing.B) {
 		if len(rows.Records) == 512 {
 			rows.Reset()
 		}
-		if err := Project(testLog, 1, record, &rows); err != nil {
+		if err := p.Project(testLog, 1, record, &rows); err != nil {
 			b.Fatal(err)
 		}
 	}

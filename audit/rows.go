@@ -208,14 +208,15 @@ type Rows struct {
 	System     []SystemRow
 }
 
-// Reset empties r and keeps its memory.
+// Reset empties r and keeps its memory, but not the texts that its rows held.
 func (r *Rows) Reset() {
-	r.Records = r.Records[:0]
-	r.Sessions = r.Sessions[:0]
-	r.RPCs = r.RPCs[:0]
-	r.Parameters = r.Parameters[:0]
-	r.Transfers = r.Transfers[:0]
-	r.Refusals = r.Refusals[:0]
-	r.Security = r.Security[:0]
-	r.System = r.System[:0]
+	clear(r.Records)
+	clear(r.Sessions)
+	clear(r.RPCs)
+	clear(r.Parameters)
+	clear(r.Transfers)
+	clear(r.Refusals)
+	clear(r.Security)
+	clear(r.System)
+	r.truncate([8]int{})
 }

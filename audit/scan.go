@@ -3,6 +3,7 @@ package audit
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -12,16 +13,18 @@ import (
 // does not know. After the first error it gives nothing but zeros, so that
 // its callers look at err once.
 type scanner struct {
-	b    []byte
-	i    int
-	text []byte // scratch of strings with escapes
-	err  error
+	b       []byte
+	whole   string // of b: texts without escapes are parts of it
+	i       int
+	text    []byte // scratch of strings with escapes
+	escaped bool   // the last string stands there
+	err     error
 }
 
 // maxDepth bounds how deep values may stand in one another.
 const maxDepth = 200
 
-func (s *scanner) reset(b []byte) { s.b, s.i, s.err = b, 0, nil }
+func (s *scanner) reset(b []byte) { s.b, s.whole, s.i, s.err = b, string(b), 0, nil }
 
 func (s *scanner) fail(what string) {
 	if s.err == nil {
@@ -70,11 +73,23 @@ func (s *scanner) key() []byte {
 	return name
 }
 
-func (s *scanner) str() string { return string(s.bytes()) }
+// str reads a string. Most are a part of one copy of the whole record.
+func (s *scanner) str() string {
+	b := s.bytes()
+	if len(b) == 0 {
+		return ""
+	}
+	if s.escaped {
+		return string(b)
+	}
+	end := s.i - len(`"`)
+	return s.whole[end-len(b) : end]
+}
 
 // bytes reads a string. The result is valid until the next string is read.
 func (s *scanner) bytes() []byte {
 	s.expect('"')
+	s.escaped = false
 	from := s.i
 	for s.i < len(s.b) {
 		c := s.b[s.i]
@@ -95,7 +110,7 @@ func (s *scanner) bytes() []byte {
 }
 
 func (s *scanner) unescape(from int) []byte {
-	s.text = append(s.text[:0], s.b[from:s.i]...)
+	s.text, s.escaped = append(s.text[:0], s.b[from:s.i]...), true
 	for s.i < len(s.b) {
 		c := s.b[s.i]
 		s.i++
@@ -159,8 +174,13 @@ func (s *scanner) digits() []byte {
 	if s.peek() == '-' {
 		s.i++
 	}
+	first := s.i
 	for c := s.peek(); c >= '0' && c <= '9'; c = s.peek() {
 		s.i++
+	}
+	if s.i-first > 1 && s.b[first] == '0' {
+		s.fail("number with a leading zero")
+		return nil
 	}
 	return s.b[from:s.i]
 }
@@ -211,8 +231,7 @@ func (s *scanner) boolean() bool {
 const timeLayout = "2006-01-02T15:04:05.000000Z"
 
 func (s *scanner) moment() time.Time {
-	text := s.bytes()
-	t, err := time.Parse(timeLayout, string(text))
+	t, err := time.Parse(timeLayout, s.str())
 	if err != nil && s.err == nil {
 		s.fail("want a time")
 	}
@@ -255,7 +274,7 @@ func (s *scanner) raw() string {
 	if s.err != nil {
 		return ""
 	}
-	return string(s.b[from:s.i])
+	return s.whole[from:s.i]
 }
 
 // value is a text of a message as a record holds it.
@@ -300,8 +319,11 @@ func (s *scanner) valueMember(name []byte, v *value) {
 	}
 }
 
+// xmlSpace is white space as XML has it.
+const xmlSpace = " \t\r\n"
+
 // line reads a field and trims it: names, numbers, keys and codes are compared
 // so.
 func (s *scanner) line() string {
-	return string(trimSpace([]byte(s.field().text)))
+	return strings.Trim(s.field().text, xmlSpace)
 }

@@ -1,10 +1,6 @@
 package sqlite
 
-import (
-	"context"
-
-	"github.com/cwmpgate/cwmpgate/audit"
-)
+import "context"
 
 // rebuildBatch is how many records of the ledger a rebuild holds at a time.
 const rebuildBatch = 500
@@ -70,8 +66,8 @@ func (w *writer) ledgerFrom(ctx context.Context, id int64) (all []ledgerRecord, 
 }
 
 func (w *writer) reproject(r *ledgerRecord) error {
-	w.rows.Reset()
-	if err := audit.Project(r.log, r.seq, r.bytes, &w.rows); err != nil {
+	w.resetRows()
+	if err := w.projector.Project(r.log, r.seq, r.bytes, &w.rows); err != nil {
 		return err
 	}
 	d, err := w.device(&w.rows.Records[0].Head)

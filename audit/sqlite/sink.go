@@ -60,8 +60,8 @@ func (w *writer) write(ctx context.Context, b *audit.Batch) error {
 			}
 			continue
 		}
-		w.rows.Reset()
-		if err := audit.Project(b.Log, e.Seq, e.Bytes, &w.rows); err != nil {
+		w.resetRows()
+		if err := w.projector.Project(b.Log, e.Seq, e.Bytes, &w.rows); err != nil {
 			return err
 		}
 		if err := w.addRecord(log, &w.rows, sum, e.Salt, e.Bytes); err != nil {

@@ -30,9 +30,22 @@ type writer struct {
 	asked   *cache[recordKey, []asked]
 
 	// Memory that is used again, of one record.
-	rows    audit.Rows
-	numbers []uint32 // of its parameters' names
-	missing []uint32
+	projector audit.Projector
+	rows      audit.Rows
+	numbers   []uint32 // of its parameters' names
+	missing   []uint32
+}
+
+// keptRows is how many rows of parameters the memory used again is for at the
+// most; a message may have 100,000 parameters.
+const keptRows = 1 << 10
+
+func (w *writer) resetRows() {
+	if cap(w.rows.Parameters) <= keptRows {
+		w.rows.Reset()
+		return
+	}
+	w.rows, w.numbers, w.missing = audit.Rows{}, nil, nil
 }
 
 type deviceKey struct{ tenant, manufacturer, oui, class, serial string }
