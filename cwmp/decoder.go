@@ -61,7 +61,7 @@ func (d *Decoder) Decode(body []byte, charset string) (*Message, error) {
 	}
 	err := d.scan.Err()
 	return nil, &SyntaxError{
-		Reason: Reason(err.Reason), Offset: err.Offset, Path: err.Path, Detail: err.Detail,
+		Reason: Reason(err.Reason), Offset: err.Offset, Path: schemaPath(err.Path), Detail: err.Detail,
 		Device: d.inform.DeviceID.ID(),
 	}
 }

@@ -248,7 +248,7 @@ func contentCoding(fields []h1.Field) (coding, error) {
 			found = codingDeflate
 		case len(v) == 0, isName(v, "identity"):
 		default:
-			return 0, refuse(415, reasonEncoding, "Content-Encoding %.40q", v)
+			return 0, refuse(415, reasonEncoding, "Content-Encoding is neither gzip nor deflate")
 		}
 	}
 	return found, nil

@@ -114,7 +114,7 @@ func (x *exchange) route() error {
 			return nil
 		}
 	}
-	return refuse(404, reasonNoTenant, "no tenant matches listener %s, host %q and path %q", x.conn.listener.name, x.req.Host, x.path)
+	return refuse(404, reasonNoTenant, "no tenant of listener %s matches the request's Host and path", x.conn.listener.name)
 }
 
 // hostName is the name in a Host field, in lower case and without port.
@@ -136,7 +136,7 @@ func (x *exchange) isFile() (bool, error) {
 	case "GET", "HEAD", "PUT":
 		return true, nil
 	}
-	return false, refuse(405, reasonMethod, "method %.32q", x.req.Method)
+	return false, refuse(405, reasonMethod, "neither POST nor GET, HEAD or PUT")
 }
 
 // read takes the whole body, bounded by limits.body and the budget of memory.

@@ -58,7 +58,9 @@ func acsRefusal(err error) error {
 	case errors.As(err, &own):
 		return own
 	case errors.As(err, &he):
-		return &refusal{status: 502, reason: string(he.Reason), from: "acs", detail: he.Detail, offset: -1}
+		r := asRefusal(he, "acs")
+		r.status = 502
+		return r
 	case errors.Is(err, upstream.ErrUnreachable):
 		return refuseACS(503, reasonACSDown, "%v", err)
 	case errors.As(err, &ne) && ne.Timeout():

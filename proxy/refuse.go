@@ -75,7 +75,9 @@ func refuseACS(status int, reason, format string, args ...any) *refusal {
 	return r
 }
 
-// asRefusal makes a refusal of any error of a step.
+// asRefusal makes a refusal of any error of a step. The details that h1 and cwmp
+// give are left out: they quote what came, and where a message is broken that
+// may be a piece of a secret.
 func asRefusal(err error, from string) *refusal {
 	var r *refusal
 	if errors.As(err, &r) {
@@ -83,7 +85,7 @@ func asRefusal(err error, from string) *refusal {
 	}
 	var he *h1.Error
 	if errors.As(err, &he) {
-		return &refusal{status: he.Status, reason: string(he.Reason), from: from, detail: he.Detail, offset: -1}
+		return &refusal{status: he.Status, reason: string(he.Reason), from: from, detail: limitKey(string(he.Reason)), offset: -1}
 	}
 	var se *cwmp.SyntaxError
 	if errors.As(err, &se) {
@@ -91,9 +93,30 @@ func asRefusal(err error, from string) *refusal {
 		if from == "acs" {
 			status = 502
 		}
-		return &refusal{status: status, reason: string(se.Reason), from: from, detail: se.Error(), offset: se.Offset, path: se.Path, device: se.Device}
+		return &refusal{status: status, reason: string(se.Reason), from: from, detail: limitKey(string(se.Reason)), offset: se.Offset, path: se.Path, device: se.Device}
 	}
 	return &refusal{status: 500, reason: reasonInternal, from: from, detail: err.Error(), offset: -1}
+}
+
+// limitKey names the config key behind a refusal for a limit, "" for others.
+func limitKey(reason string) string {
+	switch reason {
+	case string(h1.ReasonHeadTooLarge):
+		return "limits.head"
+	case string(h1.ReasonTooManyFields):
+		return "limits.fields"
+	case string(h1.ReasonHeadTimeout):
+		return "timeouts.head"
+	case string(h1.ReasonBodyTimeout):
+		return "timeouts.body"
+	case string(cwmp.ReasonLimitDepth):
+		return "limits.depth"
+	case string(cwmp.ReasonLimitAttributes):
+		return "limits.attributes"
+	case string(cwmp.ReasonLimitParameters):
+		return "limits.parameters"
+	}
+	return ""
 }
 
 // refuse is the only place that answers in the ACS's stead: it writes, counts

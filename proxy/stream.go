@@ -113,7 +113,7 @@ func (x *exchange) sendFile(ctx context.Context, lease *upstream.Lease, sent *co
 			return nil, err
 		}
 		if is {
-			return nil, messageInFile(refuse(400, reasonMessageInFile, "a message came as the file %s", x.path), x.path)
+			return nil, messageInFile(refuse(400, reasonMessageInFile, "a message came as a file"))
 		}
 		r.Stream, r.Length = io.TeeReader(body, sent), x.req.ContentLength
 	}
@@ -143,7 +143,7 @@ func (x *exchange) deliverFile(client *h1.ClientConn, got *counter) error {
 		return acsRefusal(err)
 	}
 	if is && resp.Status/100 == 2 {
-		return messageInFile(refuseACS(502, reasonMessageInFile, "the ACS answered a message for the file %s", x.path), x.path)
+		return messageInFile(refuseACS(502, reasonMessageInFile, "the ACS answered a message for a file"))
 	}
 	x.answered = true
 	_, err = x.conn.h1.WriteStream(resp.Status, resp.Reason, fields, max(resp.ContentLength, -1), io.TeeReader(body, got), x.keepAlive)
@@ -152,8 +152,8 @@ func (x *exchange) deliverFile(client *h1.ClientConn, got *counter) error {
 
 // messageInFile marks a refusal as one of security: a message that passed as a
 // file would be in no record.
-func messageInFile(r *refusal, path string) error {
-	r.security, r.claimed, r.verified = true, "file "+path, "message"
+func messageInFile(r *refusal) error {
+	r.security, r.claimed, r.verified = true, "file", "message"
 	return r
 }
 
