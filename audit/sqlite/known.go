@@ -8,67 +8,86 @@ import (
 	"github.com/cwmpgate/cwmpgate/audit"
 )
 
-// cache is a map bounded by the bytes that its users say its entries take: the
-// newer half takes what is used, the older half is dropped when the newer is
-// full.
+// cache is a map bounded by the bytes that its users say its entries take; what
+// was not used for longest gives way.
 type cache[K comparable, V any] struct {
-	limit      int // of one half
-	bytes      int // of young
-	young, old map[K]sized[V]
+	limit, bytes int
+	entries      map[K]*entry[K, V]
+	ring         entry[K, V] // newer is the oldest entry, older the newest
 }
 
-type sized[V any] struct {
-	value V
-	bytes int32
+type entry[K comparable, V any] struct {
+	key          K
+	value        V
+	bytes        int
+	older, newer *entry[K, V]
 }
 
-// entryBytes is what the map itself needs for an entry of a cache, about.
-const entryBytes = 64
+// entryBytes is what an entry and its place in the map take beside what its
+// user counts, about.
+const entryBytes = 96
 
 func newCache[K comparable, V any](limit int) *cache[K, V] {
-	return &cache[K, V]{limit: limit / 2, young: make(map[K]sized[V])}
+	c := &cache[K, V]{limit: limit}
+	c.clear()
+	return c
 }
 
 func (c *cache[K, V]) get(k K) (v V, ok bool) {
-	if s, ok := c.young[k]; ok {
-		return s.value, true
+	e, ok := c.entries[k]
+	if !ok {
+		return v, false
 	}
-	s, ok := c.old[k]
-	if ok {
-		delete(c.old, k)
-		c.keep(k, s)
-	}
-	return s.value, ok
+	c.unlink(e)
+	c.link(e)
+	return e.value, true
 }
 
-// put adds an entry, or one that has grown once more. One that is too large
-// for its half is not kept.
+// put adds an entry, or one that has grown once more. One that is larger than
+// the cache is not kept.
 func (c *cache[K, V]) put(k K, v V, bytes int) {
-	c.remove(k)
-	if bytes += entryBytes; bytes <= c.limit {
-		c.keep(k, sized[V]{v, int32(bytes)})
+	bytes += entryBytes
+	e, ok := c.entries[k]
+	switch {
+	case bytes > c.limit:
+		c.remove(k)
+		return
+	case ok:
+		c.unlink(e)
+		c.bytes -= e.bytes
+		e.value, e.bytes = v, bytes
+	default:
+		e = &entry[K, V]{key: k, value: v, bytes: bytes}
+		c.entries[k] = e
 	}
-}
-
-func (c *cache[K, V]) keep(k K, s sized[V]) {
-	if c.bytes+int(s.bytes) > c.limit {
-		c.young, c.old = make(map[K]sized[V]), c.young
-		c.bytes = 0
+	c.bytes += bytes
+	c.link(e)
+	for c.bytes > c.limit {
+		c.remove(c.ring.newer.key)
 	}
-	c.young[k] = s
-	c.bytes += int(s.bytes)
 }
 
 func (c *cache[K, V]) remove(k K) {
-	if s, ok := c.young[k]; ok {
-		c.bytes -= int(s.bytes)
-		delete(c.young, k)
+	if e, ok := c.entries[k]; ok {
+		c.unlink(e)
+		c.bytes -= e.bytes
+		delete(c.entries, k)
 	}
-	delete(c.old, k)
 }
 
 func (c *cache[K, V]) clear() {
-	c.young, c.old, c.bytes = make(map[K]sized[V]), nil, 0
+	c.entries, c.bytes = make(map[K]*entry[K, V]), 0
+	c.ring.older, c.ring.newer = &c.ring, &c.ring
+}
+
+// link makes an entry the newest.
+func (c *cache[K, V]) link(e *entry[K, V]) {
+	e.older, e.newer = c.ring.older, &c.ring
+	e.older.newer, e.newer.older = e, e
+}
+
+func (c *cache[K, V]) unlink(e *entry[K, V]) {
+	e.older.newer, e.newer.older = e.newer, e.older
 }
 
 // place is where a record stands in the order of all logs.

@@ -14,10 +14,8 @@ func TestCacheBound(t *testing.T) {
 	const limit = 10_000
 	c := newCache[int, int](limit)
 	total := func() (bytes int) {
-		for _, half := range []map[int]sized[int]{c.young, c.old} {
-			for _, s := range half {
-				bytes += int(s.bytes)
-			}
+		for _, e := range c.entries {
+			bytes += e.bytes
 		}
 		return bytes
 	}
@@ -31,8 +29,8 @@ func TestCacheBound(t *testing.T) {
 				t.Fatalf("%d has the value %d", i-1, v)
 			}
 		}
-		if n := total(); n > limit {
-			t.Fatalf("%d bytes are kept of %d", n, limit)
+		if n := total(); n > limit || n != c.bytes || i > 100 && n < limit-2*(500+entryBytes) {
+			t.Fatalf("%d bytes are kept of %d; it counts %d", n, limit, c.bytes)
 		}
 	}
 	c.put(7, 7, limit) // too large
@@ -49,8 +47,19 @@ func TestCacheBound(t *testing.T) {
 		t.Error("what was removed is there")
 	}
 	c.clear()
-	if len(c.young)+len(c.old)+c.bytes > 0 {
+	if len(c.entries)+c.bytes > 0 {
 		t.Errorf("after clear: %+v", c)
+	}
+	// What is used stays, what was not used for longest goes.
+	for i := range 1000 {
+		c.put(i, i, 100)
+		c.get(0)
+		c.get(i - 5)
+	}
+	for i, want := range map[int]bool{0: true, 999: true, 995: true, 500: false} {
+		if _, ok := c.get(i); ok != want {
+			t.Errorf("%d is there: %v", i, ok)
+		}
 	}
 }
 

@@ -69,8 +69,8 @@ func openWriter(ctx context.Context, db *sql.DB, memory int) (_ *writer, err err
 		seed:    maphash.MakeSeed(),
 		logs:    make(map[string]int64),
 		devices: newCache[deviceKey, deviceID](memory / 8),
-		names:   newCache[string, uint32](memory / 4),
-		known:   newCache[int64, *values](memory / 2),
+		names:   newCache[string, uint32](memory / 8),
+		known:   newCache[int64, *values](memory / 8 * 5),
 		asked:   newCache[recordKey, []asked](memory / 8),
 	}
 	if w.conn, err = db.Conn(ctx); err != nil {
