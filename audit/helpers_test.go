@@ -2,7 +2,6 @@ package audit
 
 import (
 	"bytes"
-	"context"
 	"flag"
 	"os"
 	"path/filepath"
@@ -43,20 +42,6 @@ func testOrigin(t testing.TB) *Origin {
 		Redactor: testRedactor(t),
 		N:        3,
 	}
-}
-
-// openJournal opens a journal that ends with the test.
-func openJournal(t testing.TB, cfg journal.Config) *journal.Journal {
-	t.Helper()
-	if cfg.Directory == "" {
-		cfg.Directory = t.TempDir()
-	}
-	j := journal.New(cfg)
-	if err := j.Open(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = j.Close(context.Background()) })
-	return j
 }
 
 // recorded gives all records that are durable.

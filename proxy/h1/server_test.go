@@ -653,8 +653,11 @@ func TestDrain(t *testing.T) {
 					}
 					begun <- struct{}{}
 					body, err := s.ReadBody(nil, 10)
+					if err != nil {
+						t.Error(err)
+					}
 					<-gate
-					if err = s.WriteResponse(200, nil, nil, body, true); err != nil {
+					if err := s.WriteResponse(200, nil, nil, body, true); err != nil {
 						t.Error(err)
 					}
 				}
