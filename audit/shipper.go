@@ -42,10 +42,10 @@ type Shipper struct {
 // NewShipper makes a Shipper. Run does the work.
 func NewShipper(cfg ShipperConfig) *Shipper {
 	if cfg.MaxRecords <= 0 {
-		cfg.MaxRecords = 2000
+		cfg.MaxRecords = 500
 	}
 	if cfg.MaxBytes <= 0 {
-		cfg.MaxBytes = 8 << 20
+		cfg.MaxBytes = 2 << 20
 	}
 	if cfg.MinBackoff <= 0 {
 		cfg.MinBackoff = 100 * time.Millisecond
@@ -123,7 +123,8 @@ func (s *Shipper) ship(ctx context.Context) error {
 		return err
 	}
 	b := &s.batch
-	clear(b.Entries)
+	// Their bytes are not held while the next cut is waited for.
+	defer func() { clear(b.Entries) }()
 	*b = Batch{Log: cut.Log, First: cut.First, Last: cut.Last, Entries: b.Entries[:0]}
 	for entry, err := range s.cfg.Cursor.Read(cut) {
 		if err != nil {
