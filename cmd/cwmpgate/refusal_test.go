@@ -228,6 +228,7 @@ func TestMemoryStaysFlat(t *testing.T) {
 	c := spawn(t, plan{acs: acs.Listener.Addr().String(), listen: listen, admin: admin, level: "error"}.write(t), admin)
 	all := bodies(t)
 	big := strings.Repeat("<a>", 20000)
+	sent := 0
 	flood := func(rounds int) {
 		for range rounds {
 			for _, m := range all {
@@ -235,6 +236,7 @@ func TestMemoryStaysFlat(t *testing.T) {
 			}
 			raw(t, listen, post(big), 1)
 			raw(t, listen, "POST /acs HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\nX : y\r\n\r\n", 1)
+			sent += len(all) + 2
 		}
 	}
 	flood(6)
@@ -250,6 +252,9 @@ func TestMemoryStaysFlat(t *testing.T) {
 		t.Errorf("memory has grown by %d MiB", grown>>20)
 	}
 	m := readMetrics(t, admin)
+	if n := m.sum(refusals); n != float64(sent) {
+		t.Errorf("%v refusals counted of %d", n, sent)
+	}
 	if n := m.sum("cwmpgate_connections_open"); n > 1 || m["cwmpgate_sessions_open"] != 0 || m["cwmpgate_body_bytes"] != 0 {
 		t.Errorf("%v connections, %v sessions, %v bytes of bodies are left", n, m["cwmpgate_sessions_open"], m["cwmpgate_body_bytes"])
 	}
