@@ -198,8 +198,8 @@ func (d *values) get(name uint32) (known, bool) {
 }
 
 func (d *values) put(k known) {
-	if 8*(d.used+1) > 7*len(d.slots) {
-		d.grow(d.used + 1)
+	if !d.room(1) {
+		d.grow(8 + d.used + d.used/2)
 	}
 	s := d.slot(k.name)
 	if s.name == 0 {
@@ -208,10 +208,20 @@ func (d *values) put(k known) {
 	*s = k
 }
 
-// grow makes room for so many values and some more.
-func (d *values) grow(n int) {
+// reserve makes room for n more values, and not much more: most devices tell
+// the same parameters each time.
+func (d *values) reserve(n int) {
+	if !d.room(n) {
+		d.grow((d.used+n)*8/7 + 1)
+	}
+}
+
+// room says whether n more values leave one slot in eight free.
+func (d *values) room(n int) bool { return 8*(d.used+n) <= 7*len(d.slots) }
+
+func (d *values) grow(slots int) {
 	old := d.slots
-	d.slots = make([]known, max(8, n+n/2))
+	d.slots = make([]known, slots)
 	for _, k := range old {
 		if k.name != 0 {
 			*d.slot(k.name) = k

@@ -96,14 +96,15 @@ func (w *writer) lastKnown(device int64, rows []audit.ParameterRow) (*values, er
 	if !ok {
 		all = &values{}
 	}
-	if all.whole {
-		return all, nil
-	}
 	w.missing = w.missing[:0]
 	for _, name := range w.numbers {
 		if _, ok := all.get(name); !ok {
 			w.missing = append(w.missing, name)
 		}
+	}
+	all.reserve(len(w.missing))
+	if all.whole || len(w.missing) == 0 {
+		return all, nil
 	}
 	return all, w.lookupKnown(device, all)
 }
@@ -114,9 +115,6 @@ func tells(p *audit.ParameterRow) bool {
 
 // lookupKnown adds to all what the store knows of the missing parameters.
 func (w *writer) lookupKnown(device int64, all *values) error {
-	if len(w.missing) == 0 {
-		return nil
-	}
 	if w.tables.pending(device) {
 		if err := w.tables.flushKnown(); err != nil {
 			return err
