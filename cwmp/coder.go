@@ -34,6 +34,8 @@ type coder struct {
 	moved  bool   // a field took a child in this pass
 	owner  element
 
+	cwmpOnly bool // fields take elements of a CWMP namespace only
+
 	dst     []byte  // appending
 	visitor Visitor // walking
 }
@@ -97,7 +99,16 @@ func (c *coder) next() bool {
 func (c *coder) taken() { c.unread, c.moved = true, true }
 
 // takes reports whether the next child is the element of that name.
-func (c *coder) takes(name string) bool { return c.child() && string(c.name) == name }
+func (c *coder) takes(name string) bool {
+	if !c.child() || string(c.name) != name {
+		return false
+	}
+	if c.cwmpOnly {
+		ns, _ := c.d.scan.Namespace()
+		return ns.CWMPVersion() != ""
+	}
+	return true
+}
 
 func (c *coder) fail(r Reason, detail string) {
 	c.d.scan.Fail(xmlscan.Reason(r), detail)

@@ -100,9 +100,11 @@ func (c *coder) envelope() bool {
 }
 
 // header reads the elements of TR-069 and reads over all others, whatever is in
-// them.
+// them: a header block of another namespace is somebody else's, even under a
+// name that TR-069 has too.
 func (c *coder) header() {
-	c.unread = true
+	c.unread, c.cwmpOnly = true, true
+	defer func() { c.cwmpOnly = false }()
 	for {
 		c.moved = false
 		c.d.message.Header.fields(c)

@@ -14,7 +14,7 @@ func (x *exchange) reply() error {
 	s := x.session
 	fields, err := x.towardsCPE(x.fields[:0])
 	if err != nil {
-		return x.failed(err)
+		return x.failed(x.withheld(err))
 	}
 	if !s.cookieSent && !x.acsSetsOurCookie() {
 		fields = append(fields, s.ownSetCookie())
@@ -25,7 +25,7 @@ func (x *exchange) reply() error {
 		// Before the CPE can know: its next session must not find this one open.
 		// The connection to the ACS is given back only behind the answer, whose
 		// fields still stand in that connection's buffer.
-		if x.gateway.sessions.end(s) {
+		if x.gateway.sessions.end(s, howEnded(x.resp.Status)) {
 			defer x.gateway.finish(s, howEnded(x.resp.Status))
 		}
 		if x.gateway.draining() {
@@ -37,6 +37,9 @@ func (x *exchange) reply() error {
 		x.keepAlive = false
 		if x.answer != nil && x.answer.Kind == cwmp.KindRequest {
 			s.undelivered = append(s.undelivered, x.answerSeq)
+			if s.state != nil {
+				s.state.Undelivered(cwmp.PartyACS)
+			}
 		}
 		x.gateway.metrics.lostAnswers.Inc()
 		x.gateway.log.Info().Err(err).Str("peer", x.conn.peer).Str("session", s.id).Int("status", x.resp.Status).Msg("answer not delivered")
@@ -73,10 +76,11 @@ func (x *exchange) location(value []byte) ([]byte, error) {
 	switch {
 	case u.Host == "" && u.Scheme == "" && !strings.HasPrefix(string(value), "//"):
 		return value, nil // relative: stays here
-	case u.Scheme != "http" && u.Scheme != "https":
+	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
 		return nil, x.redirectElsewhere(value)
 	case u.User == nil && (x.tenant.upstream.IsAuthority(u.Host) || strings.EqualFold(u.Host, string(x.req.Host))):
 		if len(x.req.Host) == 0 {
+			u.Host = ""
 			return []byte(requestURI(u)), nil
 		}
 		return append(append(append(append([]byte(nil), x.conn.scheme...), "://"...), x.req.Host...), requestURI(u)...), nil
@@ -88,9 +92,10 @@ func (x *exchange) location(value []byte) ([]byte, error) {
 
 // requestURI is what follows the authority in u, as it was written.
 func requestURI(u *url.URL) string {
-	s := u.EscapedPath()
-	if s == "" {
-		s = "/"
+	// Without a host in front, two slashes would lead to another host.
+	s := "/" + strings.TrimLeft(u.EscapedPath(), "/")
+	if p := u.EscapedPath(); u.Host != "" && strings.HasPrefix(p, "/") {
+		s = p
 	}
 	if u.RawQuery != "" || u.ForceQuery {
 		s += "?" + u.RawQuery

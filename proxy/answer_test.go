@@ -57,6 +57,22 @@ func TestLocation(t *testing.T) {
 	f("/\\192.0.2.99/", "")
 	f("javascript:alert(1)", "")
 	f("http://[::1", "")
+	f("http:////192.0.2.99/", "")
+	f("http:", "")
+}
+
+// A request without Host has no address of ours to be led to: the path must not
+// become one of another host.
+func TestLocationWithoutHost(t *testing.T) {
+	f := func(in, want string) {
+		t.Helper()
+		x := &exchange{tenant: &tenant{upstream: testNode(t, "http://192.0.2.10:7550")}, conn: &conn{scheme: []byte("https")}, req: &h1.Request{}}
+		if got, err := x.location([]byte(in)); err != nil || string(got) != want {
+			t.Errorf("%q became %q, %v; want %q", in, got, err, want)
+		}
+	}
+	f("http://192.0.2.10:7550/x?y", "/x?y")
+	f("http://192.0.2.10:7550//192.0.2.99/x", "/192.0.2.99/x")
 }
 
 func TestUntrustedFields(t *testing.T) {
@@ -105,6 +121,12 @@ func TestTenantMatch(t *testing.T) {
 	f(Match{Path: "/acs"}, "a", "", "/acs/x", false)
 	f(Match{Path: "/acs/"}, "a", "", "/acs/x", true)
 	f(Match{Path: "/acs/"}, "a", "", "/acs", false)
+	// What a server may take for another path is below none.
+	for _, p := range []string{"/acs/../ui", "/acs/./x", "/acs/%2e%2e/ui", "/acs/..%2fui", "/acs/a%2fb", `/acs/a\b`, "/acs/%5c", "/acs/%zz", "/acs/..;x/ui", "/acs/%252e%252e/ui"} {
+		f(Match{Path: "/acs/"}, "a", "", p, false)
+		f(Match{}, "a", "", p, true)
+	}
+	f(Match{Path: "/acs/"}, "a", "", "/acs/a..b/%20.x", true)
 }
 
 func TestDefaultsAreWithinTheirOwnRanges(t *testing.T) {

@@ -136,20 +136,20 @@ func (b *buffer) readFrom(src source, length, max int64, key string) error {
 	})
 }
 
-// readAll reads r to its end, at most max bytes.
-func (b *buffer) readAll(r io.Reader, max int64, over func() error) error {
+// readAll reads r to its end, at most limit bytes.
+func (b *buffer) readAll(r io.Reader, limit int64, over func() error) error {
 	if err := b.grow(smallBuffer); err != nil {
 		return err
 	}
 	for {
 		if len(b.bytes) == cap(b.bytes) {
-			if err := b.grow(2 * cap(b.bytes)); err != nil {
+			if err := b.grow(int(min(2*int64(cap(b.bytes)), max(limit+1, smallBuffer)))); err != nil {
 				return err
 			}
 		}
 		n, err := r.Read(b.bytes[len(b.bytes):cap(b.bytes)])
 		b.bytes = b.bytes[:len(b.bytes)+n]
-		if int64(len(b.bytes)) > max {
+		if int64(len(b.bytes)) > limit {
 			return over()
 		}
 		if err == io.EOF {
@@ -209,7 +209,7 @@ func (b *buffer) decoding() error {
 	return b.take(decodingCost*int64(len(b.bytes)), true)
 }
 
-const decodingCost = 3
+const decodingCost = 2
 
 // free gives the memory back; the bytes are no longer anybody's.
 func (b *buffer) free() {

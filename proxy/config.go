@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"strings"
 	"time"
 
 	"github.com/cwmpgate/cwmpgate/audit"
@@ -49,6 +50,14 @@ func (t *Tenant) Validate(at configs.At) {
 			at.Item("files.paths", i).Errorf("", "%q does not begin with a slash", p)
 		}
 	}
+	for i, h := range t.Match.Hosts {
+		if hostName([]byte(h)) != strings.ToLower(strings.Trim(h, "[]")) {
+			at.Item("match.hosts", i).Errorf("", "%q has a port; only the name is compared", h)
+		}
+	}
+	if _, err := audit.NewRedactor(t.Redaction.Key.Bytes(), nil); err != nil && !t.Redaction.Key.IsZero() && !t.Redaction.Key.Absent() {
+		at.Errorf("redaction.key", "%v", err)
+	}
 	if t.Redaction.Key.IsZero() {
 		at.Errorf("redaction.key", "a tenant needs a key for the hashes of its secrets, as file:PATH")
 	}
@@ -74,7 +83,8 @@ type Redaction struct {
 
 // Files says which requests are transfers of files rather than messages.
 type Files struct {
-	Paths []string `yaml:"paths" doc:"Paths whose POSTs are file uploads, or what they begin with where one ends in a slash. GET, HEAD and PUT are transfers on any path."`
+	Upstream *upstream.Config `yaml:"upstream" doc:"Where files are, if not at the ACS: a file server behind the gateway. GET, HEAD and PUT, and POST of files, go there."`
+	Paths    []string         `yaml:"paths" doc:"Paths whose POSTs are file uploads, or what they begin with where one ends in a slash. GET, HEAD and PUT are transfers on any path."`
 }
 
 // Limits bounds what peers may use. Each refusal for a limit is counted by its
@@ -88,7 +98,7 @@ type Limits struct {
 	Memory                configs.Size `yaml:"memory" min:"1MiB" doc:"All bodies held in memory at once. Beyond it requests are answered 503."`
 	MemoryPerAddress      configs.Size `yaml:"memory_per_address" min:"1MiB" doc:"Bodies over 64 KiB from one source prefix held in memory at once, with what reading them takes."`
 	Depth                 int          `yaml:"depth" min:"8" max:"1000" doc:"Nesting of XML elements."`
-	Attributes            int          `yaml:"attributes" min:"8" max:"10000" doc:"Attributes of one XML element."`
+	Attributes            int          `yaml:"attributes" min:"8" max:"10000" doc:"Attributes of one XML element; four times as many namespaces may be declared at once."`
 	Parameters            int          `yaml:"parameters" min:"100" max:"10000000" doc:"Parameters in one message."`
 	Connections           int          `yaml:"connections" min:"1" doc:"Connections of CPEs open at once."`
 	ConnectionsPerAddress int          `yaml:"connections_per_address" min:"1" doc:"Connections open at once from one source prefix; many devices may stand behind one address."`
@@ -96,6 +106,18 @@ type Limits struct {
 	HandshakesPerAddress  int          `yaml:"handshakes_per_address" min:"1" doc:"TLS handshakes under way at once from one source prefix; more wait for their turn."`
 	Sessions              int          `yaml:"sessions" min:"1" doc:"CWMP sessions open at once; each may hold a connection to the ACS."`
 	SessionsPerAddress    int          `yaml:"sessions_per_address" min:"1" doc:"CWMP sessions open at once from one source prefix."`
+}
+
+// Validate reports limits that another makes impossible to reach.
+func (l *Limits) Validate(at configs.At) {
+	// One message as it came and inflated, with what reading it takes.
+	most := l.Body + (1+decodingCost)*max(l.Body, l.Inflated)
+	if l.MemoryPerAddress < most {
+		at.Errorf("memory_per_address", "%s is less than one message of limits.body = %s and limits.inflated = %s takes, %s", l.MemoryPerAddress, l.Body, l.Inflated, most)
+	}
+	if l.Memory-l.Memory/8 < l.MemoryPerAddress {
+		at.Errorf("memory", "seven eighths of %s are less than limits.memory_per_address = %s", l.Memory, l.MemoryPerAddress)
+	}
 }
 
 // Timeouts bounds what peers may wait for.
@@ -136,7 +158,7 @@ type Config struct {
 func Defaults() Config {
 	return Config{
 		Limits: Limits{
-			Head: 32 << 10, Fields: 100, Body: 16 << 20, Inflated: 64 << 20, File: 1 << 30, Memory: 256 << 20, MemoryPerAddress: 128 << 20,
+			Head: 32 << 10, Fields: 100, Body: 16 << 20, Inflated: 64 << 20, File: 1 << 30, Memory: 512 << 20, MemoryPerAddress: 256 << 20,
 			Depth: 64, Attributes: 64, Parameters: 100_000,
 			Connections: 10_000, ConnectionsPerAddress: 2_000, Handshakes: 512, HandshakesPerAddress: 128, Sessions: 10_000, SessionsPerAddress: 2_000,
 		},
@@ -158,5 +180,6 @@ func (c *Config) h1Limits() h1.Limits {
 func (c *Config) cwmpLimits() cwmp.Limits {
 	l := cwmp.DefaultLimits()
 	l.Depth, l.Attributes, l.Parameters = c.Limits.Depth, c.Limits.Attributes, c.Limits.Parameters
+	l.Namespaces = 4 * c.Limits.Attributes
 	return l
 }

@@ -56,6 +56,7 @@ func newConn(l *listener, c net.Conn, state *tls.ConnectionState) *conn {
 
 // serve reads requests one after the other until either side ends it.
 func (c *conn) serve(ctx context.Context) {
+	c.gateway.opened(c)
 	defer c.close()
 	for {
 		c.h1.SetIdle(c.gateway.sessions.idle(c, time.Duration(c.gateway.cfg.Timeouts.Idle)))
@@ -64,12 +65,7 @@ func (c *conn) serve(ctx context.Context) {
 			c.ended(err)
 			return
 		}
-		if !c.gateway.begin(c) {
-			r := refuse(503, reasonDraining, "the gateway stops")
-			c.gateway.countRefusal(c, nil, r)
-			c.writeRefusal(r, false)
-			return
-		}
+		c.gateway.begin(c)
 		x := c.gateway.newExchange(c, req)
 		keep := x.serve(ctx)
 		if !c.gateway.done(c) || !keep {
@@ -97,6 +93,16 @@ func (c *conn) ended(err error) {
 func isRefused(err error) bool {
 	var he *h1.Error
 	return errors.As(err, &he)
+}
+
+// cut ends the connection from another goroutine, at once: below TLS, whose own
+// Close waits for a peer that does not read.
+func (c *conn) cut() {
+	if t, ok := c.net.(*tls.Conn); ok {
+		t.NetConn().Close()
+		return
+	}
+	c.net.Close()
 }
 
 func (c *conn) close() {

@@ -9,7 +9,7 @@ import (
 
 // endSession ends a session in whose flight the caller is.
 func (g *Gateway) endSession(s *session, how string) {
-	if g.sessions.end(s) {
+	if g.sessions.end(s, how) {
 		g.finish(s, how)
 	}
 }
@@ -17,7 +17,7 @@ func (g *Gateway) endSession(s *session, how string) {
 // endFromOutside ends a session that may have a request in flight: that one
 // fails soon, and then ends the session's record itself.
 func (g *Gateway) endFromOutside(s *session, how string, except *conn) {
-	if !g.sessions.end(s) {
+	if !g.sessions.end(s, how) {
 		return
 	}
 	s.outside.Store(&how)

@@ -274,7 +274,14 @@ func (p *patience) close() {
 // begins again.
 func (x *exchange) failed(err error) error {
 	if how := x.session.outside.Load(); how != nil {
-		return refuse(503, reasonSuperseded, "session %s ended: %s", x.session.id, *how)
+		reason := reasonEndedMeanwhile
+		switch *how {
+		case audit.EndSuperseded:
+			reason = reasonSuperseded
+		case audit.EndShutdown:
+			reason = reasonDraining
+		}
+		return refuse(503, reason, "session %s ended: %s", x.session.id, *how)
 	}
 	end := audit.EndRefused
 	if asRefusal(err, "cpe").from == "acs" {
@@ -315,7 +322,15 @@ func deviceOf(m *cwmp.Message) audit.Device {
 	}
 	id := &in.DeviceID
 	return audit.Device{
-		Manufacturer: string(id.Manufacturer.Trim()), OUI: string(id.OUI.Trim()),
-		Class: string(id.ProductClass.Trim()), Serial: string(id.SerialNumber.Trim()),
+		Manufacturer: kept(id.Manufacturer), OUI: kept(id.OUI), Class: kept(id.ProductClass), Serial: kept(id.SerialNumber),
 	}
+}
+
+// maxKept is how many bytes of a peer's text outlive its message: a session is
+// not counted against the memory that bodies may take. The schemas allow 64.
+const maxKept = 256
+
+func kept(t cwmp.Text) string {
+	b := t.Trim()
+	return string(b[:min(len(b), maxKept)])
 }

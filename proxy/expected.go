@@ -17,86 +17,94 @@ import (
 // request target; where several devices behind one prefix were asked for the
 // same, nobody's name is put to the bytes.
 type expected struct {
-	mu    sync.Mutex
-	files map[fileKey][]expectation
-	order []fileKey // oldest first; bounds the whole
+	mu     sync.Mutex
+	files  map[fileKey][]*expectation
+	owners map[owner][]*expectation
+	order  []*expectation // oldest first; bounds the whole
 }
 
 type fileKey struct {
-	prefix netip.Prefix
+	source netip.Prefix
 	target string
 }
 
+// owner is a device as far as an address can vouch for it.
+type owner struct {
+	source netip.Prefix
+	device audit.Device
+}
+
 type expectation struct {
+	file     fileKey
 	device   audit.Device
 	session  string
 	identity string
 	key      string // CommandKey
 	upload   bool   // the device is to send the file rather than to fetch it
+	done     bool
 }
 
 const (
-	maxExpectedFiles  = 16384
-	maxExpectedOfFile = 16
+	maxExpectedFiles    = 16384
+	maxExpectedOfFile   = 16
+	maxExpectedOfDevice = 64
+	maxExpectedTarget   = 2 << 10 // bytes
 )
 
 func newExpected() *expected {
-	return &expected{files: make(map[fileKey][]expectation)}
+	return &expected{files: make(map[fileKey][]*expectation), owners: make(map[owner][]*expectation)}
 }
 
 // add takes note of one file; the oldest gives way.
-func (e *expected) add(k fileKey, x expectation) {
+func (e *expected) add(x expectation) {
+	if len(x.file.target) > maxExpectedTarget {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	list := e.files[k]
-	if len(list) >= maxExpectedOfFile {
+	o := owner{x.file.source, x.device}
+	if len(e.files[x.file]) >= maxExpectedOfFile || len(e.owners[o]) >= maxExpectedOfDevice {
 		return
 	}
-	if len(e.order) >= maxExpectedFiles {
-		e.drop(e.order[0])
+	for len(e.order) >= maxExpectedFiles {
+		e.forget(e.order[0])
 		e.order = e.order[1:]
-		list = e.files[k]
 	}
-	e.files[k] = append(list, x)
-	e.order = append(e.order, k)
+	e.files[x.file] = append(e.files[x.file], &x)
+	e.owners[o] = append(e.owners[o], &x)
+	e.order = append(e.order, &x)
 }
 
-// drop forgets the oldest expectation of a file.
-func (e *expected) drop(k fileKey) {
-	list := e.files[k]
-	if len(list) == 0 {
+// forget takes x out of both maps; it stays in the order, marked, until its
+// turn comes.
+func (e *expected) forget(x *expectation) {
+	if x.done {
 		return
 	}
-	if len(list) == 1 {
-		delete(e.files, k)
-		return
+	x.done = true
+	dropFrom(e.files, x.file, x)
+	dropFrom(e.owners, owner{x.file.source, x.device}, x)
+}
+
+func dropFrom[K comparable](m map[K][]*expectation, k K, x *expectation) {
+	if list := slices.DeleteFunc(m[k], func(y *expectation) bool { return y == x }); len(list) > 0 {
+		m[k] = list
+	} else {
+		delete(m, k)
 	}
-	e.files[k] = list[1:]
 }
 
 // completed forgets what a device was asked for under a CommandKey, or all of
-// it where the completion names none.
-func (e *expected) completed(d audit.Device, key string) {
+// it where the completion names none. The device is a claim: only what was asked
+// of it at the same source is forgotten.
+func (e *expected) completed(source netip.Prefix, d audit.Device, key string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	kept := e.order[:0]
-	for _, k := range e.order {
-		list := e.files[k]
-		i := 0
-		for i < len(list) && !(list[i].device == d && (key == "" || list[i].key == key)) {
-			i++
-		}
-		if i == len(list) {
-			kept = append(kept, k)
-			continue
-		}
-		if list = append(list[:i:i], list[i+1:]...); len(list) == 0 {
-			delete(e.files, k)
-		} else {
-			e.files[k] = list
+	for _, x := range slices.Clone(e.owners[owner{source, d}]) {
+		if key == "" || x.key == key {
+			e.forget(x)
 		}
 	}
-	e.order = kept
 }
 
 // whose returns the one device that was asked for the file.
@@ -107,7 +115,7 @@ func (e *expected) whose(k fileKey) (x expectation, ok bool) {
 		if i > 0 && f.device != x.device {
 			return expectation{}, false
 		}
-		x, ok = f, true
+		x, ok = *f, true
 	}
 	return x, ok
 }
@@ -116,7 +124,7 @@ func (e *expected) whose(k fileKey) (x expectation, ok bool) {
 func (e *expected) isUpload(k fileKey) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return slices.ContainsFunc(e.files[k], func(x expectation) bool { return x.upload })
+	return slices.ContainsFunc(e.files[k], func(x *expectation) bool { return x.upload })
 }
 
 // expectFile takes note of a file that the ACS asks the CPE to transfer through
@@ -139,12 +147,13 @@ func (x *exchange) expectFile() {
 		return
 	}
 	u, err := url.Parse(string(rawURL.Trim()))
-	if err != nil || !strings.EqualFold(u.Host, string(x.req.Host)) && !x.tenant.upstream.IsAuthority(u.Host) {
+	if err != nil || !strings.EqualFold(u.Host, string(x.req.Host)) && !x.tenant.upstream.IsAuthority(u.Host) && !x.tenant.files().IsAuthority(u.Host) {
 		return
 	}
 	o := &x.session.origin
-	x.tenant.expected.add(fileKey{x.conn.prefix, u.RequestURI()}, expectation{
-		device: o.Device, session: o.Session, identity: o.Identity, key: string(key.Trim()),
+	x.tenant.expected.add(expectation{
+		file:   fileKey{x.conn.prefix, u.RequestURI()},
+		device: o.Device, session: o.Session, identity: o.Identity, key: kept(key),
 		upload: upload && u.EscapedPath() != x.path,
 	})
 }
@@ -155,6 +164,6 @@ func (x *exchange) completedFile() {
 		return
 	}
 	if done, ok := x.message.RPC.(*cwmp.TransferComplete); ok {
-		x.tenant.expected.completed(x.session.origin.Device, string(done.CommandKey.Trim()))
+		x.tenant.expected.completed(x.conn.prefix, x.session.origin.Device, kept(done.CommandKey))
 	}
 }

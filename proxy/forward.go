@@ -70,17 +70,20 @@ func acsRefusal(err error) error {
 }
 
 // decodeAnswer reads the ACS's message. An error page of an ACS is no message
-// and passes as it is; a 500 may carry a SOAP fault, which is one.
+// and passes as it is; an error may carry a SOAP fault, which is one.
 func (x *exchange) decodeAnswer() error {
 	body := x.answerBody.bytes
-	if len(body) == 0 || x.resp.Status/100 != 2 && x.resp.Status != 500 {
+	if len(body) == 0 {
 		return nil
 	}
-	must := x.resp.Status/100 == 2
+	success := x.resp.Status/100 == 2
 	coding, err := contentCoding(x.resp.Fields)
 	if err == nil && coding != codingNone {
 		err = x.answerPlain.inflate(body, coding, int64(x.gateway.cfg.Limits.Inflated))
 		body = x.answerPlain.bytes
+	}
+	if err == nil && !success && !isEnvelope(body, true) {
+		return nil // an error page
 	}
 	var charset string
 	if err == nil {
@@ -89,21 +92,27 @@ func (x *exchange) decodeAnswer() error {
 	if err == nil {
 		err = errors.Join(x.answerBody.decoding(), x.answerPlain.decoding())
 	}
+	var m *cwmp.Message
 	if err == nil {
-		var m *cwmp.Message
-		if m, err = x.answerDec.Decode(body, charset); err == nil && (must || m.Kind == cwmp.KindFault) {
-			x.answer = m
-			x.gateway.metrics.rpc("acs", m).Inc()
+		m, err = x.answerDec.Decode(body, charset)
+	}
+	switch {
+	case err != nil:
+		r := asRefusal(err, "acs")
+		if r.from = "acs"; r.status != 503 {
+			r.status = 502
 		}
+		return r
+	case !success && m.Kind != cwmp.KindFault:
+		// CPEs exist that look at the body before the status: an RPC must not
+		// reach them by a way on which it is in no record.
+		r := refuseACS(502, reasonMessageInError, "%s in an answer of status %d", m.Name, x.resp.Status)
+		r.security, r.claimed, r.verified = true, "error", "message"
+		return r
 	}
-	if err == nil || !must {
-		return nil
-	}
-	r := asRefusal(err, "acs")
-	if r.from = "acs"; r.status != 503 {
-		r.status = 502
-	}
-	return r
+	x.answer = m
+	x.gateway.metrics.rpc("acs", m).Inc()
+	return nil
 }
 
 // recordAnswer makes the ACS's message durable before a byte of it is released.
@@ -113,7 +122,7 @@ func (x *exchange) recordAnswer() error {
 	}
 	s := x.session
 	s.stats.messages++
-	ticket, err := x.gateway.recorder.Message(&s.origin, x.answerTurn, verdictOf(x.answerTurn))
+	ticket, err := x.gateway.recorder.Message(&s.origin, x.answerTurn, audit.Pass)
 	if err != nil {
 		return x.withheld(refuse(503, reasonJournal, "%v", err))
 	}
@@ -130,15 +139,8 @@ func (x *exchange) recordAnswer() error {
 
 // withheld takes note that an RPC of the ACS's was not let go.
 func (x *exchange) withheld(err error) error {
-	if x.answer.Kind == cwmp.KindRequest && x.answerSeq != 0 {
+	if x.answer != nil && x.answer.Kind == cwmp.KindRequest && x.answerSeq != 0 {
 		x.session.undelivered = append(x.session.undelivered, x.answerSeq)
 	}
 	return err
-}
-
-func verdictOf(t cwmp.Turn) audit.Verdict {
-	if t.Orphan {
-		return audit.Orphan
-	}
-	return audit.Pass
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,6 +34,8 @@ type Gateway struct {
 	buffers    *buffers
 	refusalLog *rate.Limiter
 	patience   patience
+	halted     chan struct{}
+	halt       func()
 	orphans    flood
 	ciphers    sync.Map // uint16 to string: as many as there are suites
 	exchanges  sync.Pool
@@ -51,6 +55,8 @@ func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.
 		gate:       newGate(cfg.Limits), conns: make(map[*conn]bool),
 		buffers: &buffers{budget: newBudget(int64(cfg.Limits.Memory), int64(cfg.Limits.MemoryPerAddress))},
 	}
+	g.halted = make(chan struct{})
+	g.halt = sync.OnceFunc(func() { close(g.halted) })
 	g.metrics = newGatewayMetrics(set, g)
 	for i := range cfg.Tenants {
 		t, err := g.newTenant(&cfg.Tenants[i], set)
@@ -87,14 +93,23 @@ func (g *Gateway) newTenant(c *Tenant, set *metrics.Set) (*tenant, error) {
 	if len(c.Upstreams) != 1 {
 		return nil, fmt.Errorf("upstreams has %d entries; this version takes exactly one", len(c.Upstreams))
 	}
-	t.upstream, err = upstream.New(c.Upstreams[0], upstream.Options{
-		Limits: g.cfg.h1Limits(), Connect: time.Duration(g.cfg.Timeouts.Connect), Answer: time.Duration(g.cfg.Timeouts.Answer),
-	})
+	t.upstream, err = upstream.New(c.Upstreams[0], g.upstreamOptions())
 	if err != nil {
 		return nil, fmt.Errorf("upstream %s: %w", c.Upstreams[0].URL.String(), err)
 	}
+	if c.Files.Upstream != nil {
+		if t.fileUpstream, err = upstream.New(*c.Files.Upstream, g.upstreamOptions()); err != nil {
+			return nil, fmt.Errorf("files.upstream %s: %w", c.Files.Upstream.URL.String(), err)
+		}
+	}
 	t.metrics = newTenantMetrics(set, c.Name)
 	return t, nil
+}
+
+func (g *Gateway) upstreamOptions() upstream.Options {
+	return upstream.Options{
+		Limits: g.cfg.h1Limits(), Connect: time.Duration(g.cfg.Timeouts.Connect), Answer: time.Duration(g.cfg.Timeouts.Answer),
+	}
 }
 
 func lowerSet(list []string) map[string]bool {
@@ -143,43 +158,59 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	<-ctx.Done()
 	g.log.Info().Int("sessions", g.sessions.count()).Msg("draining")
+	g.drain()
+	// CPEs may be between two connections of a session: new ones are taken for
+	// as long as sessions are open, and carry nothing but those.
+	limit := time.NewTimer(time.Duration(g.cfg.Timeouts.Drain))
+	defer limit.Stop()
+	select {
+	case <-g.sessions.whenNone():
+	case <-g.halted:
+	case <-limit.C:
+		g.log.Warn().Int("sessions", g.sessions.count()).Msg("timeouts.drain is over, cutting sessions short")
+	}
 	for _, l := range g.listeners {
 		l.net.Close()
 	}
 	accepting.Wait()
-	g.drain()
-	all := make(chan struct{})
-	go func() { conns.Wait(); close(all) }()
-	limit := time.NewTimer(time.Duration(g.cfg.Timeouts.Drain))
-	defer limit.Stop()
-	select {
-	case <-all:
-	case <-limit.C:
-		g.log.Warn().Int("sessions", g.sessions.count()).Msg("timeouts.drain is over, cutting sessions short")
-	}
-	cut()
 	for _, s := range g.sessions.all() {
 		g.endFromOutside(s, audit.EndShutdown, nil)
 	}
-	g.cutAll()
-	<-all
+	g.finishConns(&conns, cut)
 	for _, t := range g.tenants {
-		t.upstream.Close()
+		t.close()
 	}
 	g.patience.close()
 	return nil
 }
 
-// opened registers a connection, unless the gateway drains.
-func (g *Gateway) opened(c *conn) bool {
+// Halt has Run end without waiting for open sessions, once its context ends.
+func (g *Gateway) Halt() { g.halt() }
+
+// finishConns lets answers under way be written, and then cuts what is left.
+func (g *Gateway) finishConns(conns *sync.WaitGroup, cut context.CancelFunc) {
+	all := make(chan struct{})
+	go func() { conns.Wait(); close(all) }()
+	g.drain() // those whose session has ended meanwhile
+	last := time.NewTimer(lastAnswers)
+	defer last.Stop()
+	select {
+	case <-all:
+	case <-last.C:
+	}
+	cut()
+	g.cutAll()
+	<-all
+}
+
+// lastAnswers is how long connections may take to end behind the last session.
+const lastAnswers = time.Second
+
+// opened registers a connection.
+func (g *Gateway) opened(c *conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.drains {
-		c.net.Close()
-		return false
-	}
 	g.conns[c] = true
-	return true
 }
 
 func (g *Gateway) closed(c *conn) {
@@ -188,13 +219,11 @@ func (g *Gateway) closed(c *conn) {
 	delete(g.conns, c)
 }
 
-// begin marks c as busy. It is false where the gateway drains and c has no
-// session: nothing new begins then.
-func (g *Gateway) begin(c *conn) bool {
+// begin marks c as busy.
+func (g *Gateway) begin(c *conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	c.busy = true
-	return !g.drains || g.hasSession(c)
 }
 
 // done marks c as idle. It is false where c is to be closed because the gateway
@@ -231,9 +260,10 @@ func (g *Gateway) drain() {
 
 func (g *Gateway) cutAll() {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	for c := range g.conns {
-		c.net.Close()
+	left := slices.Collect(maps.Keys(g.conns))
+	g.mu.Unlock()
+	for _, c := range left {
+		c.cut()
 	}
 }
 

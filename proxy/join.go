@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base32"
 	"strings"
 	"time"
@@ -24,12 +25,12 @@ func (x *exchange) join() (done bool, err error) {
 		return false, err
 	case s == nil && x.message == nil:
 		// Some CPEs fetch the challenge with an empty POST.
-		return false, x.begin()
+		return false, x.begin("")
 	case s == nil:
 		return false, x.orphan()
 	}
 	if !x.gateway.sessions.isOpen(s) {
-		return x.afterTheEnd()
+		return x.afterTheEnd(s)
 	}
 	if err := x.enter(s); err != nil {
 		return false, err
@@ -63,7 +64,7 @@ func (x *exchange) find() (*session, error) {
 		}
 	}
 	eachOwnCookie(x.req.Fields, func(v string) { candidate(t.withCookie(v), "a cookie") })
-	x.eachCookie(func(key string) { candidate(t.withKey(key, x.conn.prefix), "the ACS's cookie") })
+	x.eachCookie(func(key sessionKey) { candidate(t.withKey(key, x.conn.prefix), "the ACS's cookie") })
 	if x.creds.nonce != "" {
 		candidate(t.withKey(x.tenant.nonceKey(x.creds.nonce), x.conn.prefix), "a nonce")
 	}
@@ -80,7 +81,7 @@ func (x *exchange) find() (*session, error) {
 }
 
 // eachCookie calls f with the key of each cookie in the request but our own.
-func (x *exchange) eachCookie(f func(key string)) {
+func (x *exchange) eachCookie(f func(key sessionKey)) {
 	for i := range x.req.Fields {
 		if !isName(x.req.Fields[i].Name, "cookie") {
 			continue
@@ -93,8 +94,22 @@ func (x *exchange) eachCookie(f func(key string)) {
 	}
 }
 
-func (t *tenant) cookieKey(pair []byte) string { return t.name + "\x00c" + string(pair) }
-func (t *tenant) nonceKey(nonce string) string { return t.name + "\x00n" + nonce }
+// sessionKey is a cookie or nonce of a tenant, hashed: what peers send is long
+// at their will, and kept for as long as a session.
+type sessionKey [16]byte
+
+func (t *tenant) cookieKey(pair []byte) sessionKey { return t.sessionKey('c', pair) }
+func (t *tenant) nonceKey(nonce string) sessionKey { return t.sessionKey('n', []byte(nonce)) }
+
+func (t *tenant) sessionKey(kind byte, text []byte) (k sessionKey) {
+	h := sha256.New()
+	h.Write([]byte(t.name))
+	h.Write([]byte{0, kind})
+	h.Write(text)
+	sum := h.Sum(nil)
+	copy(k[:], sum)
+	return k
+}
 
 // joinInform begins a session, unless the Inform is the next round of one that
 // was challenged: by connection, by cookie, or by the nonce it answers.
@@ -109,19 +124,28 @@ func (x *exchange) joinInform() error {
 	}
 	for _, s := range rounds {
 		if s != nil && s.tenant == x.tenant && t.awaits(s, key) && t.boundTo(s, x.conn.prefix, x.creds.user) {
+			x.supersede(t.rivals(s, x.conn, key))
 			return x.enter(s)
 		}
 	}
-	// The old session's connection to the ACS is closed before the Inform goes
-	// on: some ACSes answer «already in session» else.
-	for _, s := range t.rivals(x.conn, key, x.conn.prefix) {
-		x.gateway.endFromOutside(s, audit.EndSuperseded, x.conn)
-	}
-	return x.begin()
+	return x.begin(key)
 }
 
-// begin makes a new session and enters it.
-func (x *exchange) begin() error {
+// supersede ends sessions in whose place an Inform has come. Their connections
+// to the ACS are closed before it goes on: some ACSes answer «already in
+// session» else.
+func (x *exchange) supersede(rivals []*session) {
+	for _, s := range rivals {
+		x.gateway.endFromOutside(s, audit.EndSuperseded, x.conn)
+	}
+}
+
+// begin makes a new session and enters it. device is its key, "" where the
+// session begins with an empty POST.
+func (x *exchange) begin(device string) error {
+	if x.gateway.draining() {
+		return refuse(503, reasonDraining, "the gateway stops")
+	}
 	s := &session{
 		id: newSessionID(), cookie: newCookie(), tenant: x.tenant, prefix: x.conn.prefix, began: x.gateway.now(),
 		inFlight: make(chan struct{}, 1), state: cwmp.NewSession(), lease: x.tenant.upstream.Lease(),
@@ -131,11 +155,13 @@ func (x *exchange) begin() error {
 		Redactor: x.tenant.redactor, Connection: x.conn.facts(),
 	}
 	s.inFlight <- struct{}{}
-	if err := x.gateway.sessions.add(s, x.conn); err != nil {
+	rivals, err := x.gateway.sessions.add(s, x.conn, device)
+	if err != nil {
 		return err
 	}
+	x.supersede(rivals)
 	x.session = s
-	x.eachCookie(func(key string) { x.gateway.sessions.brought(s, key) })
+	x.eachCookie(func(key sessionKey) { x.gateway.sessions.brought(s, key) })
 	x.gateway.metrics.sessionsBegun.Inc()
 	return nil
 }
@@ -145,7 +171,7 @@ func (x *exchange) enter(s *session) error {
 	if !s.acquire(time.Duration(x.gateway.cfg.Timeouts.Answer)) {
 		return refuse(503, reasonBusy, "session %s still has a request in flight", s.id)
 	}
-	if !x.gateway.sessions.isOpen(s) {
+	if !x.gateway.sessions.enter(s) {
 		s.release()
 		return refuse(503, reasonOrphan, "session %s ended meanwhile", s.id)
 	}
@@ -168,9 +194,12 @@ func (x *exchange) leave() {
 
 // afterTheEnd answers what comes behind the end of a session: an extra empty
 // POST is ordinary, a message has come too late.
-func (x *exchange) afterTheEnd() (done bool, err error) {
+func (x *exchange) afterTheEnd(s *session) (done bool, err error) {
 	if x.message != nil {
 		return false, x.orphan()
+	}
+	if !x.gateway.sessions.toldTheEnd(s) {
+		return false, refuse(503, reasonOrphan, "session %s has ended without the CPE's knowing", s.id)
 	}
 	x.gateway.metrics.extraEmpty.Inc()
 	x.answered = true

@@ -61,7 +61,7 @@ func (l *listener) accept(ctx context.Context, conns *sync.WaitGroup) {
 		pause = time.Millisecond
 		prefix := l.gateway.prefixOf(addrOf(c.RemoteAddr()))
 		if reason := l.gateway.gate.enter(prefix); reason != "" {
-			l.gateway.metrics.connectionRefused(reason).Inc()
+			l.gateway.refuseConnection(l, c, reason)
 			c.Close()
 			continue
 		}
@@ -76,15 +76,13 @@ func (l *listener) accept(ctx context.Context, conns *sync.WaitGroup) {
 func (l *listener) handle(ctx context.Context, c net.Conn) {
 	g := l.gateway
 	if l.tls == nil {
-		if hc := newConn(l, c, nil); g.opened(hc) {
-			hc.serve(ctx)
-		}
+		newConn(l, c, nil).serve(ctx)
 		return
 	}
 	deadline := time.Now().Add(time.Duration(g.cfg.Timeouts.Handshake))
 	prefix := g.prefixOf(addrOf(c.RemoteAddr()))
-	if !g.gate.handshake(prefix, deadline) {
-		g.metrics.connectionRefused("too-many-handshakes").Inc()
+	if !g.gate.handshake(ctx, prefix, deadline) {
+		g.refuseConnection(l, c, "too-many-handshakes")
 		c.Close()
 		return
 	}
@@ -101,8 +99,15 @@ func (l *listener) handle(ctx context.Context, c net.Conn) {
 	c.SetDeadline(time.Time{})
 	state := tc.ConnectionState()
 	g.metrics.handshakes.Inc()
-	if hc := newConn(l, tc, &state); g.opened(hc) {
-		hc.serve(ctx)
+	newConn(l, tc, &state).serve(ctx)
+}
+
+// refuseConnection counts a connection that is turned away before it has said
+// anything, and logs it as other refusals.
+func (g *Gateway) refuseConnection(l *listener, c net.Conn, reason string) {
+	g.metrics.connectionRefused(reason).Inc()
+	if g.refusalLog.Allow() {
+		g.log.Info().Str("reason", reason).Str("limit", g.limitText(reason)).Str("peer", c.RemoteAddr().String()).Str("listener", l.name).Msg("connection refused")
 	}
 }
 
@@ -180,21 +185,21 @@ func (g *gate) leave(p netip.Prefix) {
 
 // handshake waits for a place among the handshakes of a source, then among all,
 // until deadline: who does not speak holds up its own neighbours first.
-func (g *gate) handshake(p netip.Prefix, deadline time.Time) bool {
+func (g *gate) handshake(ctx context.Context, p netip.Prefix, deadline time.Time) bool {
 	g.mu.Lock()
 	own := g.sources[p].shakes
 	g.mu.Unlock()
-	if !takePlace(own, deadline) {
+	if !takePlace(ctx, own, deadline) {
 		return false
 	}
-	if !takePlace(g.shakes, deadline) {
+	if !takePlace(ctx, g.shakes, deadline) {
 		<-own
 		return false
 	}
 	return true
 }
 
-func takePlace(places chan struct{}, deadline time.Time) bool {
+func takePlace(ctx context.Context, places chan struct{}, deadline time.Time) bool {
 	select {
 	case places <- struct{}{}:
 		return true
@@ -206,6 +211,8 @@ func takePlace(places chan struct{}, deadline time.Time) bool {
 	case places <- struct{}{}:
 		return true
 	case <-t.C:
+		return false
+	case <-ctx.Done():
 		return false
 	}
 }

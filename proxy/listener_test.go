@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -39,15 +40,15 @@ func TestHandshakesOfOneSourceLeaveRoomForOthers(t *testing.T) {
 		g.enter(elsewhere)
 		soon := func() time.Time { return time.Now().Add(10 * time.Second) }
 		for range 2 {
-			if !g.handshake(here, soon()) {
+			if !g.handshake(context.Background(), here, soon()) {
 				t.Fatal("a free place was refused")
 			}
 		}
 		turn := make(chan bool)
-		go func() { turn <- g.handshake(here, soon()) }()
-		go func() { turn <- g.handshake(here, time.Now().Add(time.Second)) }()
+		go func() { turn <- g.handshake(context.Background(), here, soon()) }()
+		go func() { turn <- g.handshake(context.Background(), here, time.Now().Add(time.Second)) }()
 		synctest.Wait()
-		if !g.handshake(elsewhere, soon()) {
+		if !g.handshake(context.Background(), elsewhere, soon()) {
 			t.Error("a silent source keeps another out")
 		}
 		if <-turn {

@@ -32,6 +32,9 @@ const (
 	reasonIdentity          = "identity-mismatch"
 	reasonRedirect          = "redirect-elsewhere"
 	reasonMessageInFile     = "message-in-file"
+	reasonMessageInError    = "message-in-error"
+	reasonCutOff            = "cut-off"
+	reasonEndedMeanwhile    = "session-ended-meanwhile"
 	reasonSuperseded        = "session-superseded"
 	reasonACSDown           = "acs-unreachable"
 	reasonACSClosed         = "acs-closed"
@@ -55,7 +58,6 @@ type refusal struct {
 	security bool // recorded as security, with what was claimed and verified
 	claimed  string
 	verified string
-	quiet    bool // the peer is gone or has not begun: nothing is answered
 }
 
 func (r *refusal) Error() string {
@@ -85,7 +87,7 @@ func asRefusal(err error, from string) *refusal {
 	}
 	var he *h1.Error
 	if errors.As(err, &he) {
-		return &refusal{status: he.Status, reason: string(he.Reason), from: from, detail: limitKey(string(he.Reason)), offset: -1}
+		return &refusal{status: he.Status, reason: string(he.Reason), from: from, offset: -1}
 	}
 	var se *cwmp.SyntaxError
 	if errors.As(err, &se) {
@@ -93,28 +95,36 @@ func asRefusal(err error, from string) *refusal {
 		if from == "acs" {
 			status = 502
 		}
-		return &refusal{status: status, reason: string(se.Reason), from: from, detail: limitKey(string(se.Reason)), offset: se.Offset, path: se.Path, device: se.Device}
+		return &refusal{status: status, reason: string(se.Reason), from: from, offset: se.Offset, path: se.Path, device: se.Device}
 	}
 	return &refusal{status: 500, reason: reasonInternal, from: from, detail: err.Error(), offset: -1}
 }
 
-// limitKey names the config key behind a refusal for a limit, "" for others.
-func limitKey(reason string) string {
+// limitText names the config key behind a refusal for a limit, and its value; ""
+// for other reasons.
+func (g *Gateway) limitText(reason string) string {
+	l, t := &g.cfg.Limits, &g.cfg.Timeouts
 	switch reason {
 	case string(h1.ReasonHeadTooLarge):
-		return "limits.head"
+		return fmt.Sprintf("over limits.head = %s", l.Head)
 	case string(h1.ReasonTooManyFields):
-		return "limits.fields"
+		return fmt.Sprintf("over limits.fields = %d", l.Fields)
 	case string(h1.ReasonHeadTimeout):
-		return "timeouts.head"
+		return fmt.Sprintf("over timeouts.head = %s", t.Head)
 	case string(h1.ReasonBodyTimeout):
-		return "timeouts.body"
+		return fmt.Sprintf("over timeouts.body = %s", t.Body)
 	case string(cwmp.ReasonLimitDepth):
-		return "limits.depth"
+		return fmt.Sprintf("over limits.depth = %d", l.Depth)
 	case string(cwmp.ReasonLimitAttributes):
-		return "limits.attributes"
+		return fmt.Sprintf("over limits.attributes = %d", l.Attributes)
 	case string(cwmp.ReasonLimitParameters):
-		return "limits.parameters"
+		return fmt.Sprintf("over limits.parameters = %d", l.Parameters)
+	case "too-many-connections":
+		return fmt.Sprintf("over limits.connections = %d", l.Connections)
+	case "too-many-connections-of-address":
+		return fmt.Sprintf("over limits.connections_per_address = %d", l.ConnectionsPerAddress)
+	case "too-many-handshakes":
+		return fmt.Sprintf("over limits.handshakes = %d or limits.handshakes_per_address = %d for timeouts.handshake = %s", l.Handshakes, l.HandshakesPerAddress, t.Handshake)
 	}
 	return ""
 }
@@ -124,10 +134,6 @@ func limitKey(reason string) string {
 func (x *exchange) refuse(err error) {
 	r := asRefusal(err, "cpe")
 	x.conn.gateway.countRefusal(x.conn, x, r)
-	if r.quiet {
-		x.keepAlive = false
-		return
-	}
 	// What is left unread of a refused request must not be read as the next one.
 	if !x.bodyRead || r.status == 400 && r.from == "cpe" {
 		x.keepAlive = false
@@ -227,5 +233,11 @@ func (g *Gateway) logRefusal(c *conn, origin *audit.Origin, r *refusal) {
 	if r.path != "" {
 		ev = ev.Str("path", r.path)
 	}
-	ev.Str("detail", r.detail).Msg("refused")
+	if limit := g.limitText(r.reason); limit != "" {
+		ev = ev.Str("limit", limit)
+	}
+	if r.detail != "" {
+		ev = ev.Str("detail", r.detail)
+	}
+	ev.Msg("refused")
 }

@@ -32,13 +32,14 @@ type session struct {
 	stats       sessionStats
 
 	// The table's lock guards these.
-	conn   *conn    // where its last request came from
-	keys   []string // cookies and nonces it is found by
-	device string   // key of the device, "" until an Inform was read
-	user   string   // HTTP user that the ACS accepted and that names the device
+	conn   *conn     // where its last request came from
+	keys   []heldKey // cookies and nonces it is found by
+	device string    // key of the device, "" until an Inform was read
+	user   string    // HTTP user that the ACS accepted and that names the device
 	// The ACS's last answer was 401, before it accepted an Inform.
 	challenged bool
 	ended      bool
+	answers204 bool // the CPE was told the end, so that one more empty POST is ordinary
 	timer      *time.Timer
 	wait       time.Duration // what the timer was last started with
 	deadline   time.Time     // of the CPE's next request; zero while one is served

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/cwmpgate/cwmpgate/audit"
 )
 
 // sessions finds living sessions by the gateway's cookie, by the ACS's cookies,
@@ -13,48 +15,45 @@ import (
 type sessions struct {
 	mu       sync.Mutex
 	byCookie map[string]*session
-	byKey    map[string][]holder // tenant and ACS cookie, or tenant and nonce
+	byKey    map[keyAt]*holders      // the ACS's cookies, and nonces, by source
+	given    map[sessionKey]*holders // those that the ACS gave, whatever the source
 	byDevice map[string][]*session
 	byPrefix map[netip.Prefix]int
 	open     int
 	max      int
 	maxOf    int // of one source prefix
 	linger   time.Duration
+	none     chan struct{} // closed when no session is open any more; nil: nobody waits
 }
 
 func newSessions(max, maxOfPrefix int, linger time.Duration) *sessions {
 	return &sessions{
-		byCookie: make(map[string]*session), byKey: make(map[string][]holder), byDevice: make(map[string][]*session),
+		byCookie: make(map[string]*session), byKey: make(map[keyAt]*holders), given: make(map[sessionKey]*holders), byDevice: make(map[string][]*session),
 		byPrefix: make(map[netip.Prefix]int), max: max, maxOf: maxOfPrefix, linger: linger,
 	}
 }
 
-// holder is a session that has a key. One that its CPE only brought along keeps
-// the key from naming another session, and names none itself: such a cookie may
-// be the same on every device.
-type holder struct {
-	*session
-	given bool // by the ACS, in this session
-}
-
-// maxKeys bounds the cookies and nonces that one session is found by.
-const maxKeys = 32
-
-// add puts a new session in, unless there are too many.
-func (t *sessions) add(s *session, c *conn) error {
+// add puts a new session in, unless there are too many, and returns those that
+// it supersedes: of two Informs at the same moment one is the later here.
+func (t *sessions) add(s *session, c *conn, device string) (rivals []*session, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.open >= t.max {
-		return refuse(503, reasonSessions, "limits.sessions = %d are open", t.max)
+		return nil, refuse(503, reasonSessions, "limits.sessions = %d are open", t.max)
 	}
 	if t.byPrefix[s.prefix] >= t.maxOf {
-		return refuse(503, reasonSessionsOfAddress, "limits.sessions_per_address = %d are open from %s", t.maxOf, s.prefix)
+		return nil, refuse(503, reasonSessionsOfAddress, "limits.sessions_per_address = %d are open from %s", t.maxOf, s.prefix)
 	}
 	t.open++
 	t.byPrefix[s.prefix]++
 	t.byCookie[s.cookie] = s
+	if device != "" {
+		rivals = t.rivalsOf(s, c, device)
+		s.device = device
+		t.byDevice[device] = append(t.byDevice[device], s)
+	}
 	s.conn, c.session = c, s
-	return nil
+	return rivals, nil
 }
 
 // moved takes note that s's request came over c.
@@ -81,29 +80,107 @@ func (t *sessions) withCookie(cookie string) *session {
 	return t.byCookie[cookie]
 }
 
+// holder is a session that has a key. One that its CPE only brought along keeps
+// the key from naming another session, and names none itself: such a cookie may
+// be the same on every device.
+type holder struct {
+	*session
+	given bool // by the ACS, in this session
+}
+
+// keyAt is a key as sessions of one source have it.
+type keyAt struct {
+	key    sessionKey
+	source netip.Prefix
+}
+
+// holders are the sessions that have a key. One that very many have, such as a
+// load balancer's cookie, names none of them: beyond a few they are only counted.
+type holders struct {
+	list []holder
+	more int
+}
+
+const maxHolders = 8
+
+func (h *holders) add(s *session, given bool) {
+	if len(h.list) < maxHolders {
+		h.list = append(h.list, holder{s, given})
+	} else {
+		h.more++
+	}
+}
+
+// remove is true where nobody is left.
+func (h *holders) remove(s *session) bool {
+	if i := slices.IndexFunc(h.list, func(x holder) bool { return x.session == s }); i >= 0 {
+		h.list = slices.Delete(h.list, i, i+1)
+	} else {
+		h.more--
+	}
+	return len(h.list) == 0 && h.more <= 0
+}
+
+// maxKeys bounds the cookies and nonces that one session is found by.
+const maxKeys = 32
+
+// heldKey is one of them, as the session knows it.
+type heldKey struct {
+	key   sessionKey
+	given bool
+}
+
 // give makes s found by a cookie or a nonce that the ACS gave it.
-func (t *sessions) give(s *session, key string) { t.key(s, key, true) }
+func (t *sessions) give(s *session, key sessionKey) { t.key(s, key, true) }
 
 // brought takes note of a cookie that the CPE sent with its Inform.
-func (t *sessions) brought(s *session, key string) { t.key(s, key, false) }
+func (t *sessions) brought(s *session, key sessionKey) { t.key(s, key, false) }
 
-func (t *sessions) key(s *session, key string, given bool) {
+func (t *sessions) key(s *session, key sessionKey, given bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s.ended {
 		return
 	}
-	for i, h := range t.byKey[key] {
-		if h.session == s {
-			t.byKey[key][i].given = h.given || given
-			return
-		}
+	i := slices.IndexFunc(s.keys, func(k heldKey) bool { return k.key == key })
+	switch {
+	case i >= 0 && (s.keys[i].given || !given):
+		return
+	case i >= 0:
+		t.drop(s, s.keys[i])
+		s.keys[i].given = true
+	case len(s.keys) >= maxKeys:
+		return
+	default:
+		s.keys = append(s.keys, heldKey{key, given})
 	}
-	if len(s.keys) >= maxKeys {
+	hold(t.byKey, keyAt{key, s.prefix}, s, given)
+	if given {
+		hold(t.given, key, s, true)
+	}
+}
+
+func hold[K comparable](m map[K]*holders, k K, s *session, given bool) {
+	h := m[k]
+	if h == nil {
+		h = new(holders)
+		m[k] = h
+	}
+	h.add(s, given)
+}
+
+// drop takes a key from s.
+func (t *sessions) drop(s *session, k heldKey) {
+	at := keyAt{k.key, s.prefix}
+	if h := t.byKey[at]; h != nil && h.remove(s) {
+		delete(t.byKey, at)
+	}
+	if !k.given {
 		return
 	}
-	s.keys = append(s.keys, key)
-	t.byKey[key] = append(t.byKey[key], holder{s, given})
+	if h := t.given[k.key]; h != nil && h.remove(s) {
+		delete(t.given, k.key)
+	}
 }
 
 // withKey returns the session that a request from source names by a key: the
@@ -111,38 +188,38 @@ func (t *sessions) key(s *session, key string, given bool) {
 // has it too, since a cookie such as a load balancer's says nothing then; else
 // one that has just ended. A session of another source is named only by a key
 // that nobody of this source has: that is for the caller to refuse.
-func (t *sessions) withKey(key string, source netip.Prefix) *session {
+func (t *sessions) withKey(key sessionKey, source netip.Prefix) *session {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var open, ended, elsewhere *session
-	here, away := 0, 0
-	for _, h := range t.byKey[key] {
+	if h := t.byKey[keyAt{key, source}]; h != nil {
+		return h.named()
+	}
+	if h := t.given[key]; h != nil && h.more == 0 && len(h.list) == 1 && !h.list[0].ended {
+		return h.list[0].session
+	}
+	return nil
+}
+
+// named is the one session that the holders' key names, nil where it is none.
+func (h *holders) named() *session {
+	var open, ended *session
+	n := h.more
+	for _, x := range h.list {
 		switch {
-		case h.prefix != source:
-			if h.given && !h.ended {
-				elsewhere = h.session
-				away++
+		case !x.ended:
+			n++
+			if x.given {
+				open = x.session
 			}
-		case h.ended:
-			if h.given {
-				ended = h.session
-			}
-		default:
-			here++
-			if h.given {
-				open = h.session
-			}
+		case x.given:
+			ended = x.session
 		}
 	}
-	switch {
-	case here == 1:
-		return open
-	case here > 1:
-		return nil
-	case ended != nil:
+	switch n {
+	case 0:
 		return ended
-	case away == 1:
-		return elsewhere
+	case 1:
+		return open
 	}
 	return nil
 }
@@ -166,20 +243,24 @@ func (t *sessions) named(s *session, device string) {
 	t.byDevice[device] = append(t.byDevice[device], s)
 }
 
-// rivals returns the open sessions that an Inform of device from source
-// supersedes: that of its connection, and those of the same device from the same
-// source. A DeviceId is a claim, as is the user name beside it, and must not end
-// another's session.
-func (t *sessions) rivals(c *conn, device string, source netip.Prefix) []*session {
+// rivals returns the open sessions that an Inform of device supersedes which
+// came over c and belongs to s.
+func (t *sessions) rivals(s *session, c *conn, device string) []*session {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var out []*session
-	if s := c.session; s != nil && !s.ended {
-		out = append(out, s)
+	return t.rivalsOf(s, c, device)
+}
+
+// rivalsOf returns the other session of the connection, and those of the same
+// device from the same source. A DeviceId is a claim, as is the user name beside
+// it, and must not end another's session.
+func (t *sessions) rivalsOf(s *session, c *conn, device string) (out []*session) {
+	if o := c.session; o != nil && o != s && !o.ended {
+		out = append(out, o)
 	}
-	for _, s := range t.byDevice[device] {
-		if s.prefix == source && !slices.Contains(out, s) {
-			out = append(out, s)
+	for _, o := range t.byDevice[device] {
+		if o != s && o.prefix == s.prefix && !slices.Contains(out, o) {
+			out = append(out, o)
 		}
 	}
 	return out
@@ -259,13 +340,13 @@ func (t *sessions) stop(s *session) {
 }
 
 // end marks s as ended; its keys are known for a while longer. It is false for all but the first caller.
-func (t *sessions) end(s *session) bool {
+func (t *sessions) end(s *session, how string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s.ended {
 		return false
 	}
-	s.ended = true
+	s.ended, s.answers204 = true, how == audit.EndClean || how == audit.EndACSError
 	t.open--
 	if t.byPrefix[s.prefix]--; t.byPrefix[s.prefix] == 0 {
 		delete(t.byPrefix, s.prefix)
@@ -275,6 +356,10 @@ func (t *sessions) end(s *session) bool {
 	}
 	t.dropDevice(s)
 	s.timer = time.AfterFunc(t.linger, func() { t.forget(s) })
+	if t.open == 0 && t.none != nil {
+		close(t.none)
+		t.none = nil
+	}
 	return true
 }
 
@@ -294,10 +379,7 @@ func (t *sessions) forget(s *session) {
 	defer t.mu.Unlock()
 	delete(t.byCookie, s.cookie)
 	for _, k := range s.keys {
-		t.byKey[k] = slices.DeleteFunc(t.byKey[k], func(h holder) bool { return h.session == s })
-		if len(t.byKey[k]) == 0 {
-			delete(t.byKey, k)
-		}
+		t.drop(s, k)
 	}
 	s.keys = nil
 	if s.conn != nil && s.conn.session == s {
@@ -345,10 +427,30 @@ func (t *sessions) awaits(s *session, device string) bool {
 func (t *sessions) abort(s *session, except *conn) {
 	s.lease.Close()
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if c := s.conn; c != nil && c != except && len(s.inFlight) > 0 {
-		c.net.Close()
+	c := s.conn
+	t.mu.Unlock()
+	if c != nil && c != except && len(s.inFlight) > 0 {
+		c.cut()
 	}
+}
+
+// enter takes note that a request of s is served: whatever challenge there was,
+// this is the answer to it. It is false where s has ended.
+func (t *sessions) enter(s *session) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s.ended {
+		return false
+	}
+	s.challenged = false
+	return true
+}
+
+// toldTheEnd tells whether the CPE knows that s has ended.
+func (t *sessions) toldTheEnd(s *session) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return s.answers204
 }
 
 // isOpen tells whether s has not ended.
@@ -356,6 +458,19 @@ func (t *sessions) isOpen(s *session) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return !s.ended
+}
+
+// whenNone is closed once no session is open; none may begin meanwhile.
+func (t *sessions) whenNone() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	done := make(chan struct{})
+	if t.open == 0 {
+		close(done)
+	} else {
+		t.none = done
+	}
+	return done
 }
 
 // all returns the open sessions.

@@ -7,10 +7,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/cwmp"
 )
 
 var here, elsewhere = netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("192.0.2.2/32")
+
+func key(text string) sessionKey { return new(tenant).cookieKey([]byte(text)) }
 
 func testSession(t *testing.T, from netip.Prefix) *session {
 	return &session{id: newSessionID(), cookie: newCookie(), prefix: from, inFlight: make(chan struct{}, 1), state: cwmp.NewSession(), lease: testNode(t, "http://192.0.2.10:7550").Lease()}
@@ -19,21 +22,21 @@ func testSession(t *testing.T, from netip.Prefix) *session {
 func TestKeysThatSeveralSessionsHaveNameNone(t *testing.T) {
 	table := newSessions(10, 10, time.Minute)
 	a, b := testSession(t, here), testSession(t, here)
-	table.add(a, &conn{})
-	table.add(b, &conn{})
-	table.give(a, "lb=node7")
-	if table.withKey("lb=node7", here) != a {
+	table.add(a, &conn{}, "")
+	table.add(b, &conn{}, "")
+	table.give(a, key("lb=node7"))
+	if table.withKey(key("lb=node7"), here) != a {
 		t.Error("a cookie of one session does not name it")
 	}
-	table.give(b, "lb=node7")
-	if table.withKey("lb=node7", here) != nil {
+	table.give(b, key("lb=node7"))
+	if table.withKey(key("lb=node7"), here) != nil {
 		t.Error("a cookie of two sessions names one of them")
 	}
-	table.end(b)
-	if table.withKey("lb=node7", here) != a {
+	table.end(b, audit.EndClean)
+	if table.withKey(key("lb=node7"), here) != a {
 		t.Error("an ended session keeps a cookie from naming an open one")
 	}
-	table.end(a)
+	table.end(a, audit.EndClean)
 }
 
 // A CPE may send a cookie of its own, or an attribute that it takes for one:
@@ -41,23 +44,23 @@ func TestKeysThatSeveralSessionsHaveNameNone(t *testing.T) {
 func TestBroughtKeysNameNoSession(t *testing.T) {
 	table := newSessions(10, 10, time.Minute)
 	a, b := testSession(t, here), testSession(t, here)
-	table.add(a, &conn{})
-	table.add(b, &conn{})
-	table.brought(a, "Path=/")
-	if s := table.withKey("Path=/", here); s != nil {
+	table.add(a, &conn{}, "")
+	table.add(b, &conn{}, "")
+	table.brought(a, key("Path=/"))
+	if s := table.withKey(key("Path=/"), here); s != nil {
 		t.Errorf("a cookie that a CPE brought along names session %s", s.id)
 	}
-	table.give(b, "lb=node7")
-	table.brought(a, "lb=node7")
-	if s := table.withKey("lb=node7", here); s != nil {
+	table.give(b, key("lb=node7"))
+	table.brought(a, key("lb=node7"))
+	if s := table.withKey(key("lb=node7"), here); s != nil {
 		t.Errorf("a cookie that another CPE sends too names session %s", s.id)
 	}
-	table.give(a, "Path=/")
-	if table.withKey("Path=/", here) != a {
+	table.give(a, key("Path=/"))
+	if table.withKey(key("Path=/"), here) != a {
 		t.Error("a cookie that the ACS has given meanwhile does not name its session")
 	}
-	table.end(a)
-	table.end(b)
+	table.end(a, audit.EndClean)
+	table.end(b, audit.EndClean)
 	table.forget(a)
 	table.forget(b)
 	if len(table.byKey) != 0 {
@@ -65,17 +68,42 @@ func TestBroughtKeysNameNoSession(t *testing.T) {
 	}
 }
 
+// A load balancer's cookie may be on every session: it must cost no walk.
+func TestHoldersOfAKeyAreBounded(t *testing.T) {
+	table := newSessions(1000, 1000, time.Minute)
+	var all []*session
+	for range 10 * maxHolders {
+		s := testSession(t, here)
+		table.add(s, &conn{}, "")
+		table.give(s, key("lb=node7"))
+		all = append(all, s)
+	}
+	if h := table.byKey[keyAt{key("lb=node7"), here}]; len(h.list) != maxHolders || h.more != 9*maxHolders {
+		t.Errorf("%d are listed, %d counted", len(h.list), h.more)
+	}
+	if table.withKey(key("lb=node7"), here) != nil || table.withKey(key("lb=node7"), elsewhere) != nil {
+		t.Error("a cookie of many sessions names one")
+	}
+	for _, s := range all {
+		table.end(s, audit.EndClean)
+		table.forget(s)
+	}
+	if len(table.byKey)+len(table.given) != 0 {
+		t.Errorf("%d and %d keys are kept", len(table.byKey), len(table.given))
+	}
+}
+
 func TestKeysOfASessionAreBounded(t *testing.T) {
 	table := newSessions(10, 10, time.Minute)
 	s := testSession(t, here)
-	table.add(s, &conn{})
+	table.add(s, &conn{}, "")
 	for i := range 10 * maxKeys {
-		table.give(s, string(rune('a'+i)))
+		table.give(s, key(string(rune('a'+i))))
 	}
 	if len(s.keys) != maxKeys || len(table.byKey) != maxKeys {
 		t.Errorf("%d and %d keys are kept", len(s.keys), len(table.byKey))
 	}
-	table.end(s)
+	table.end(s, audit.EndClean)
 	table.forget(s)
 	if len(table.byKey) != 0 {
 		t.Errorf("%d keys of a forgotten session are kept", len(table.byKey))
@@ -88,13 +116,13 @@ func TestRivals(t *testing.T) {
 		t.Helper()
 		table := newSessions(10, 10, time.Minute)
 		old := testSession(t, here)
-		table.add(old, &conn{})
+		table.add(old, &conn{}, "")
 		table.named(old, "device")
 		table.verified(old, "user")
-		if got := len(table.rivals(&conn{}, device, from)) == 1; got != want {
+		if got := len(table.rivals(testSession(t, from), &conn{}, device)) == 1; got != want {
 			t.Errorf("%s: superseded %v, want %v", what, got, want)
 		}
-		table.end(old)
+		table.end(old, audit.EndClean)
 	}
 	f("same source", here, "device", true)
 	f("other source", elsewhere, "device", false)
@@ -107,7 +135,7 @@ func TestVerifiedRivals(t *testing.T) {
 	table := newSessions(10, 10, time.Minute)
 	a, b, c := testSession(t, here), testSession(t, elsewhere), testSession(t, elsewhere)
 	for _, s := range []*session{a, b, c} {
-		table.add(s, &conn{})
+		table.add(s, &conn{}, "")
 	}
 	table.named(a, "device")
 	table.named(b, "device")
@@ -120,7 +148,7 @@ func TestVerifiedRivals(t *testing.T) {
 		t.Errorf("%d rivals, want the one session of that device and user", len(got))
 	}
 	for _, s := range table.all() {
-		table.end(s)
+		table.end(s, audit.EndClean)
 	}
 }
 
@@ -149,27 +177,27 @@ func TestBoundTo(t *testing.T) {
 func TestKeysAndSources(t *testing.T) {
 	table := newSessions(10, 10, time.Minute)
 	mine, theirs := testSession(t, here), testSession(t, elsewhere)
-	table.add(mine, &conn{})
-	table.add(theirs, &conn{})
-	table.give(mine, "serial=1")
-	table.brought(theirs, "serial=1")
-	table.give(theirs, "serial=2")
-	f := func(what, key string, from netip.Prefix, want *session) {
+	table.add(mine, &conn{}, "")
+	table.add(theirs, &conn{}, "")
+	table.give(mine, key("serial=1"))
+	table.brought(theirs, key("serial=1"))
+	table.give(theirs, key("serial=2"))
+	f := func(what, k string, from netip.Prefix, want *session) {
 		t.Helper()
-		if got := table.withKey(key, from); got != want {
+		if got := table.withKey(key(k), from); got != want {
 			t.Errorf("%s: %p, want %p", what, got, want)
 		}
 	}
 	f("its owner", "serial=1", here, mine)
 	f("who only brought it", "serial=1", elsewhere, nil)
 	f("who has nothing of the kind", "serial=2", here, theirs) // to be refused
-	table.end(mine)
+	table.end(mine, audit.EndClean)
 	f("its owner after the end", "serial=1", here, mine)
-	table.give(theirs, "serial=1")
+	table.give(theirs, key("serial=1"))
 	f("another who has it by now", "serial=1", elsewhere, theirs)
 	table.forget(mine)
 	f("its owner long after the end", "serial=1", here, theirs)
-	table.end(theirs)
+	table.end(theirs, audit.EndClean)
 	table.forget(theirs)
 	if len(table.byKey) != 0 {
 		t.Errorf("%d keys are kept", len(table.byKey))
@@ -180,13 +208,13 @@ func TestEndedSessionLingersAndIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := newSessions(1, 1, 10*time.Second)
 		s, c := testSession(t, here), &conn{}
-		table.add(s, c)
-		if table.add(testSession(t, here), &conn{}) == nil {
+		table.add(s, c, "")
+		if _, err := table.add(testSession(t, here), &conn{}, ""); err == nil {
 			t.Error("more sessions than the limit")
 		}
 		fired := 0
 		table.start(s, time.Minute, func() { fired++ })
-		if !table.end(s) || table.end(s) {
+		if !table.end(s, audit.EndClean) || table.end(s, audit.EndClean) {
 			t.Error("only the first end counts")
 		}
 		if table.withCookie(s.cookie) != s || table.of(c) != s || table.isOpen(s) {
@@ -202,10 +230,10 @@ func TestEndedSessionLingersAndIsForgotten(t *testing.T) {
 		if fired != 0 {
 			t.Error("the time-out of an ended session fired")
 		}
-		if table.add(testSession(t, here), &conn{}) != nil {
+		if _, err := table.add(testSession(t, here), &conn{}, ""); err != nil {
 			t.Error("an ended session still counts")
 		}
-		table.end(table.all()[0])
+		table.end(table.all()[0], audit.EndClean)
 		time.Sleep(time.Minute)
 	})
 }
@@ -213,7 +241,7 @@ func TestEndedSessionLingersAndIsForgotten(t *testing.T) {
 func TestIdleFollowsTheSession(t *testing.T) {
 	table := newSessions(10, 10, time.Minute)
 	s, c := testSession(t, here), &conn{}
-	table.add(s, c)
+	table.add(s, c, "")
 	if got := table.idle(c, time.Second); got != time.Second {
 		t.Errorf("without a time-out: %s", got)
 	}
@@ -221,7 +249,7 @@ func TestIdleFollowsTheSession(t *testing.T) {
 	if got := table.idle(c, time.Second); got < 5*time.Minute {
 		t.Errorf("a session that waits five minutes: %s", got)
 	}
-	table.end(s)
+	table.end(s, audit.EndClean)
 	if got := table.idle(c, time.Second); got != time.Second {
 		t.Errorf("after the end: %s", got)
 	}
@@ -230,20 +258,21 @@ func TestIdleFollowsTheSession(t *testing.T) {
 func TestSessionsOfOneAddressAreBounded(t *testing.T) {
 	table := newSessions(10, 2, time.Minute)
 	first := testSession(t, here)
-	table.add(first, &conn{})
-	table.add(testSession(t, here), &conn{})
-	if got := reasonOf(table.add(testSession(t, here), &conn{})); got != reasonSessionsOfAddress {
+	table.add(first, &conn{}, "")
+	table.add(testSession(t, here), &conn{}, "")
+	_, err := table.add(testSession(t, here), &conn{}, "")
+	if got := reasonOf(err); got != reasonSessionsOfAddress {
 		t.Errorf("%q, want %q", got, reasonSessionsOfAddress)
 	}
-	if err := table.add(testSession(t, elsewhere), &conn{}); err != nil {
+	if _, err := table.add(testSession(t, elsewhere), &conn{}, ""); err != nil {
 		t.Errorf("another address: %v", err)
 	}
-	table.end(first)
-	if err := table.add(testSession(t, here), &conn{}); err != nil {
+	table.end(first, audit.EndClean)
+	if _, err := table.add(testSession(t, here), &conn{}, ""); err != nil {
 		t.Errorf("after one has ended: %v", err)
 	}
 	for _, s := range table.all() {
-		table.end(s)
+		table.end(s, audit.EndClean)
 	}
 	if len(table.byPrefix) != 0 {
 		t.Errorf("%d prefixes are still counted", len(table.byPrefix))
@@ -254,7 +283,7 @@ func TestTimeOutFollowsTheLastRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := newSessions(1, 1, time.Second)
 		s := testSession(t, here)
-		table.add(s, &conn{})
+		table.add(s, &conn{}, "")
 		began := time.Now()
 		var over atomic.Int64 // nanoseconds
 		end := func() { over.Store(int64(time.Since(began))) }
@@ -280,7 +309,40 @@ func TestTimeOutFollowsTheLastRequest(t *testing.T) {
 		if d := time.Duration(over.Load()); d != 230*time.Second {
 			t.Errorf("timed out after %s, want 230 s", d)
 		}
-		table.end(s)
+		table.end(s, audit.EndClean)
 		time.Sleep(time.Minute)
 	})
+}
+
+// Of two Informs of a device at the same moment the later one supersedes.
+func TestAddReturnsWhatItSupersedes(t *testing.T) {
+	table := newSessions(10, 10, time.Minute)
+	a, b, other := testSession(t, here), testSession(t, here), testSession(t, elsewhere)
+	for i, s := range []*session{a, b, other} {
+		rivals, err := table.add(s, &conn{}, "device")
+		if want := map[int]int{0: 0, 1: 1, 2: 0}[i]; err != nil || len(rivals) != want {
+			t.Errorf("number %d: %d rivals, %v; want %d", i, len(rivals), err, want)
+		}
+	}
+	for _, s := range table.all() {
+		table.end(s, audit.EndClean)
+	}
+}
+
+func TestWhenNone(t *testing.T) {
+	table := newSessions(10, 10, time.Minute)
+	<-table.whenNone()
+	s := testSession(t, here)
+	table.add(s, &conn{}, "")
+	none := table.whenNone()
+	select {
+	case <-none:
+		t.Error("a session is open")
+	default:
+	}
+	table.end(s, audit.EndShutdown)
+	<-none
+	if table.toldTheEnd(s) {
+		t.Error("a CPE that was cut short has been told the end")
+	}
 }

@@ -43,22 +43,21 @@ func inflatedHead(packed []byte, c coding) []byte {
 // strictly: it must find what any reader could take for a message. whole says
 // that head is all there is.
 func isEnvelope(head []byte, whole bool) bool {
-	// UTF-16 has the same letters with zeros between, and a byte order mark.
-	b := bytes.ReplaceAll(head, []byte{0}, nil)
-	b = bytes.TrimLeft(b, "\xef\xbb\xbf\xfe\xff")
+	b := asASCII(head)
 	for {
 		b = bytes.TrimLeft(b, " \t\r\n\f\v")
-		end, skip := "", false
+		end := ""
 		switch {
+		case len(b) == 0:
+			return !whole && len(head) > 0
 		case bytes.HasPrefix(b, []byte("<!--")):
-			end, skip = "-->", true
+			end = "-->"
 		case bytes.HasPrefix(b, []byte("<?")):
-			end, skip = "?>", true
+			end = "?>"
 		case bytes.HasPrefix(b, []byte("<!")):
-			end, skip = ">", true
-		}
-		if !skip {
-			break
+			end = ">"
+		default:
+			return rootName(b) == "Envelope"
 		}
 		i := bytes.Index(b, []byte(end))
 		if i < 0 {
@@ -66,18 +65,32 @@ func isEnvelope(head []byte, whole bool) bool {
 		}
 		b = b[i+len(end):]
 	}
-	if len(b) == 0 {
-		return !whole && len(head) > 0
-	}
+}
+
+// rootName is the local name of the element that b begins with, "" if none.
+func rootName(b []byte) string {
 	if b[0] != '<' {
-		return false
+		return ""
 	}
 	name := b[1:]
 	if i := bytes.IndexAny(name, " \t\r\n/>"); i >= 0 {
 		name = name[:i]
 	}
-	if i := bytes.LastIndexByte(name, ':'); i >= 0 {
-		name = name[i+1:]
+	return string(name[bytes.LastIndexByte(name, ':')+1:])
+}
+
+// asASCII drops a byte order mark, and the zeros of UTF-16 where the text begins
+// as a document in it does.
+func asASCII(b []byte) []byte {
+	switch {
+	case bytes.HasPrefix(b, []byte("\xef\xbb\xbf")):
+		return b[3:]
+	case bytes.HasPrefix(b, []byte("\xff\xfe")), bytes.HasPrefix(b, []byte("\xfe\xff")):
+		return bytes.ReplaceAll(b[2:], []byte{0}, nil)
 	}
-	return string(name) == "Envelope"
+	text := bytes.Trim(b[:min(len(b), 64)], " \t\r\n\x00")
+	if bytes.HasPrefix(text, []byte("<\x00")) {
+		return bytes.ReplaceAll(b, []byte{0}, nil)
+	}
+	return b
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -30,6 +31,10 @@ func TestSniff(t *testing.T) {
 	}
 	f("nothing", "", "", false)
 	f("firmware", strings.Repeat("\x7fELF\x00\x01", 4000), "", false)
+	for _, pad := range []string{"\x00", "\xff", "\xe4", "\xfe\xff", "\x00\xff"} {
+		f(fmt.Sprintf("an image padded with %x", pad), strings.Repeat(pad, 5000)+"UBI#", "", false)
+	}
+	f("an image with a mark", "\xff\xfe"+strings.Repeat("\x00\x01", 5000), "", false)
 	f("a page", "<!DOCTYPE html><html>Envelope</html>", "", false)
 	f("a configuration", `<?xml version="1.0"?><config><Envelope/></config>`, "", false)
 	f("blanks", strings.Repeat(" ", 100), "", false)
@@ -49,4 +54,5 @@ func TestSniff(t *testing.T) {
 		utf16LE.WriteByte(byte(u >> 8))
 	}
 	f("in UTF-16", utf16LE.String(), "", true)
+	f("in UTF-16 without its mark", utf16LE.String()[2:], "", true)
 }

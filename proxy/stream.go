@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"hash"
 	"io"
 	"time"
@@ -18,7 +17,9 @@ import (
 // message neither begins nor ends a session, but is a step of a transfer and
 // recorded as one.
 func (x *exchange) stream(ctx context.Context) error {
-	x.session = nil
+	if x.gateway.draining() {
+		return refuse(503, reasonDraining, "the gateway stops")
+	}
 	t := audit.Transfer{Peer: x.conn.peer, Method: string(x.req.Method), URL: x.ownURL(), Began: x.gateway.now()}
 	origin := x.fileOrigin()
 	began := time.Now()
@@ -90,7 +91,11 @@ func (x *exchange) relayFile(ctx context.Context, t *audit.Transfer) error {
 			return err
 		}
 		x.keepAlive = false // half an answer stands on the connection
-		t.Error = "cut-off"
+		if got.err == nil {
+			got.err = refuseACS(502, reasonCutOff, "a file was cut off after %d bytes: %v", got.n, err)
+		}
+		x.gateway.countRefusal(x.conn, x, asRefusal(got.err, "acs"))
+		t.Error = asRefusal(got.err, "acs").reason
 	} else {
 		lease.Done(client)
 		whole, t.Complete = true, true
@@ -115,16 +120,16 @@ func (x *exchange) sendFile(ctx context.Context, lease *upstream.Lease, sent *co
 		if is {
 			return nil, messageInFile(refuse(400, reasonMessageInFile, "a message came as a file"))
 		}
-		r.Stream, r.Length = io.TeeReader(body, sent), x.req.ContentLength
+		r.Stream, r.Length = sent.of(body), x.req.ContentLength
 	}
 	client, resp, err := lease.RoundTrip(ctx, r)
 	switch {
-	case sent.err != nil:
-		return nil, sent.err
+	case err != nil && sent.err != nil:
+		return nil, sent.err // the CPE's side broke, not the ACS's
 	case err != nil:
 		return nil, acsRefusal(err)
 	}
-	x.resp, x.bodyRead = resp, x.req.ContentLength <= 0 || sent.n == x.req.ContentLength
+	x.resp, x.bodyRead = resp, r.Stream == nil || sent.ended || sent.n == x.req.ContentLength
 	if !x.bodyRead {
 		x.keepAlive = false
 	}
@@ -134,6 +139,9 @@ func (x *exchange) sendFile(ctx context.Context, lease *upstream.Lease, sent *co
 // deliverFile streams the answer to the CPE and counts what it took.
 func (x *exchange) deliverFile(client *h1.ClientConn, got *counter) error {
 	resp := x.resp
+	if resp.ContentLength > got.max && string(x.req.Method) != "HEAD" {
+		return refuseACS(502, reasonBodyTooLarge, "file is %d bytes, over limits.file = %d", resp.ContentLength, got.max)
+	}
 	fields, err := x.towardsCPE(nil)
 	if err != nil {
 		return err
@@ -146,7 +154,7 @@ func (x *exchange) deliverFile(client *h1.ClientConn, got *counter) error {
 		return messageInFile(refuseACS(502, reasonMessageInFile, "the ACS answered a message for a file"))
 	}
 	x.answered = true
-	_, err = x.conn.h1.WriteStream(resp.Status, resp.Reason, fields, max(resp.ContentLength, -1), io.TeeReader(body, got), x.keepAlive)
+	got.n, err = x.conn.h1.WriteStream(resp.Status, resp.Reason, fields, max(resp.ContentLength, -1), got.of(body), x.keepAlive)
 	return err
 }
 
@@ -162,7 +170,7 @@ func messageInFile(r *refusal) error {
 func (c *conn) fileLease(t *tenant) *upstream.Lease {
 	if c.files == nil || c.filesOf != t {
 		c.dropFileLease()
-		c.files, c.filesOf = t.upstream.Lease(), t
+		c.files, c.filesOf = t.files().Lease(), t
 	}
 	return c.files
 }
@@ -178,22 +186,39 @@ func (c *conn) dropFileLease() {
 type counter struct {
 	n, max int64
 	sum    hash.Hash
-	err    error
+	err    error // why reading the file failed
+	ended  bool  // it was read to its end
 }
 
-var errFileTooLong = errors.New("file too long")
+// of is r, counted.
+func (c *counter) of(r io.Reader) io.Reader { return &counted{r, c} }
 
-func (c *counter) Write(p []byte) (int, error) {
-	c.n += int64(len(p))
-	if c.n > c.max {
+type counted struct {
+	io.Reader
+	c *counter
+}
+
+func (r *counted) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	c := r.c
+	if c.n += int64(n); c.n > c.max {
 		c.err = refuse(413, reasonBodyTooLarge, "file is over limits.file = %d", c.max)
-		return 0, errFileTooLong
+		return 0, c.err
 	}
-	if c.sum == nil {
-		c.sum = sha256.New()
+	if n > 0 {
+		if c.sum == nil {
+			c.sum = sha256.New()
+		}
+		c.sum.Write(p[:n])
 	}
-	c.sum.Write(p)
-	return len(p), nil
+	switch err {
+	case nil:
+	case io.EOF:
+		c.ended = true
+	default:
+		c.err = err
+	}
+	return n, err
 }
 
 // hash is the file's SHA-256 in hex, "" unless the whole of it passed.

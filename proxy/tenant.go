@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/cwmpgate/cwmpgate/audit"
@@ -11,16 +12,17 @@ import (
 // tenant is a Tenant made ready at load: what can be computed there is not
 // computed per request.
 type tenant struct {
-	name      string
-	match     Match
-	hosts     map[string]bool
-	upstream  *upstream.Node
-	redactor  *audit.Redactor
-	identity  *identityTemplate
-	filePaths []string
-	redirects map[string]bool
-	expected  *expected
-	metrics   *tenantMetrics
+	name         string
+	match        Match
+	hosts        map[string]bool
+	upstream     *upstream.Node
+	fileUpstream *upstream.Node // nil: files come from the ACS
+	redactor     *audit.Redactor
+	identity     *identityTemplate
+	filePaths    []string
+	redirects    map[string]bool
+	expected     *expected
+	metrics      *tenantMetrics
 }
 
 // matches tells whether a request is this tenant's.
@@ -34,10 +36,45 @@ func (t *tenant) matches(listener string, host []byte, path string) bool {
 	return t.match.Path == "" || covers(t.match.Path, path)
 }
 
+// files is where the tenant's files are.
+func (t *tenant) files() *upstream.Node {
+	if t.fileUpstream != nil {
+		return t.fileUpstream
+	}
+	return t.upstream
+}
+
+func (t *tenant) close() {
+	t.upstream.Close()
+	if t.fileUpstream != nil {
+		t.fileUpstream.Close()
+	}
+}
+
 // covers tells whether path is pattern, or below it where pattern ends in a
 // slash.
 func covers(pattern, path string) bool {
-	return path == pattern || strings.HasSuffix(pattern, "/") && strings.HasPrefix(path, pattern)
+	return !isDisguised(path) && (path == pattern || strings.HasSuffix(pattern, "/") && strings.HasPrefix(path, pattern))
+}
+
+// isDisguised tells whether a server may take path for another than it looks:
+// one with dot segments, a backslash, or an encoded slash. It is below no path.
+func isDisguised(path string) bool {
+	if !strings.ContainsAny(path, ".%\\") {
+		return false
+	}
+	plain, err := url.PathUnescape(path)
+	if err != nil || strings.ContainsRune(plain, '%') || strings.ContainsRune(plain, '\\') || strings.Count(plain, "/") != strings.Count(path, "/") {
+		return true
+	}
+	for _, segment := range strings.Split(plain, "/") {
+		// Some servers cut parameters off before they look at the segment.
+		name, _, _ := strings.Cut(segment, ";")
+		if name == "." || name == ".." {
+			return true
+		}
+	}
+	return false
 }
 
 // isUploadPath tells whether the config names path as one for files.

@@ -85,7 +85,7 @@ func loadConfig(file string) (*config, error) {
 
 // Validate checks what no single section can tell.
 func (c *config) Validate(at configs.At) {
-	listeners, tenants := map[string]bool{}, map[string]bool{}
+	listeners, addresses, tenants := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for i, l := range c.Listeners {
 		name := l.Name
 		if name == "" {
@@ -95,6 +95,10 @@ func (c *config) Validate(at configs.At) {
 			at.Item("listeners", i).Errorf("", "listener %q is there twice", name)
 		}
 		listeners[name] = true
+		if addresses[l.Address.String()] {
+			at.Item("listeners", i).Errorf("address", "%s is there twice", l.Address)
+		}
+		addresses[l.Address.String()] = true
 	}
 	for i, t := range c.Tenants {
 		item := at.Item("tenants", i)

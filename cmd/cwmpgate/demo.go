@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,9 +25,7 @@ download firmware through the gateway, and fail at times. All of it stays on
 loopback addresses and in one directory, which is kept: its config file, journal
 and store serve the audit commands that demo prints.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
-			return d.run(ctx, cmd.OutOrStdout())
+			return d.run(cmd.Context(), cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringVar(&d.directory, "directory", "cwmpgate-demo", "`directory` to keep everything in")
@@ -123,6 +119,7 @@ tenants:
     redaction: {key: "file:redaction.key"}
 journal: {directory: journal, max_size: 1GiB, segment_size: 16MiB}
 store: {sqlite: {file: audit.db}}
+timeouts: {drain: 1s}
 admin: {metrics: "127.0.0.1:%d"}
 `
 

@@ -20,6 +20,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	// A reload is not offered; the signal that asks for one elsewhere must not
 	// end the gateway.
 	signal.Ignore(syscall.SIGHUP)

@@ -29,7 +29,7 @@ type plan struct {
 	level    string // "debug" where empty
 	dir      string // a new one where empty
 	tenant   string // further lines of the tenant
-	sections string // further sections
+	sections string // further sections; without timeouts a short drain stands there
 	journal  string // further keys of the journal
 	listen   string // "127.0.0.1:0" where empty
 	admin    string // "127.0.0.1:0" where empty
@@ -55,6 +55,9 @@ func (p plan) write(t testing.TB) string {
 	t.Helper()
 	if p.dir == "" {
 		p.dir = t.TempDir()
+	}
+	if !strings.Contains(p.sections, "timeouts:") {
+		p.sections += "timeouts: {drain: 1s}\n" // CPEs of tests leave sessions open
 	}
 	secure := ""
 	if p.tls {

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -195,12 +197,22 @@ func (g *gate) run(ctx context.Context) error {
 	defer stop()
 	group, ctx := errgroup.WithContext(serving)
 	group.Go(func() error { return g.gateway.Run(ctx) })
+	// The operator's side is served until all else has ended: a drain is watched.
+	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+	var watched sync.WaitGroup
+	defer watched.Wait()
+	defer stopWatching()
 	if g.admin != nil {
-		group.Go(func() error { return g.admin.run(ctx) })
+		watched.Go(func() {
+			if err := g.admin.run(watching); err != nil {
+				g.log.Error().Err(err).Msg("admin.metrics is not served any more")
+			}
+		})
 	}
 	group.Go(func() error {
 		select {
 		case err := <-g.failed:
+			g.gateway.Halt() // nothing that a session has to say could be recorded
 			return err
 		case <-ctx.Done():
 			return nil
@@ -303,7 +315,8 @@ func makeKeys(c *config) error {
 		if err := os.MkdirAll(filepath.Dir(key.File()), 0o700); err != nil {
 			return fmt.Errorf("make the redaction key of tenant %s: %w", c.Tenants[i].Name, err)
 		}
-		if err := writeNewKey(key.File()); err != nil {
+		// Two tenants may share a key: the second finds it made.
+		if err := writeNewKey(key.File()); err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("make the redaction key of tenant %s: %w", c.Tenants[i].Name, err)
 		}
 		if err := key.Read(); err != nil {

@@ -52,6 +52,11 @@ func (c *Config) Validate(at configs.At) {
 	case len(c.Certificates) > 0 && c.SelfSigned.Directory != "":
 		at.Errorf("self_signed", "certificates are given, so self_signed would never be used")
 	}
+	for i, f := range c.Certificates {
+		if _, err := tls.LoadX509KeyPair(string(f.Certificate), string(f.Key)); err != nil {
+			at.Item("certificates", i).Errorf("", "%v", err)
+		}
+	}
 }
 
 // ServerConfig reads the certificates of c, or makes the self-signed one.
@@ -95,7 +100,7 @@ func selfSigned(c SelfSigned) (tls.Certificate, error) {
 	directory := string(c.Directory)
 	certFile, keyFile := filepath.Join(directory, certName), filepath.Join(directory, keyName)
 	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
-	if err == nil && time.Now().Before(cert.Leaf.NotAfter) {
+	if err == nil && time.Now().Before(cert.Leaf.NotAfter) && isFor(cert.Leaf, c.Names) {
 		return cert, nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -112,11 +117,27 @@ func selfSigned(c SelfSigned) (tls.Certificate, error) {
 		name string
 		text []byte
 	}{{keyFile, keyPEM}, {certFile, certPEM}} {
-		if err := os.WriteFile(f.name, f.text, 0o600); err != nil {
+		// Aside first: a half-written pair would be taken for a broken one.
+		if err := os.WriteFile(f.name+".new", f.text, 0o600); err != nil {
+			return cert, fmt.Errorf("keep self-signed certificate: %w", err)
+		}
+	}
+	for _, name := range []string{keyFile, certFile} {
+		if err := os.Rename(name+".new", name); err != nil {
 			return cert, fmt.Errorf("keep self-signed certificate: %w", err)
 		}
 	}
 	return tls.X509KeyPair(certPEM, keyPEM)
+}
+
+// isFor tells whether a kept certificate is for the names that are asked for.
+func isFor(leaf *x509.Certificate, names []string) bool {
+	for _, n := range names {
+		if leaf.VerifyHostname(n) != nil {
+			return false
+		}
+	}
+	return true
 }
 
 func makeSelfSigned(names []string) (certPEM, keyPEM []byte, err error) {

@@ -58,6 +58,8 @@ func (c *Config) Validate(at configs.At) {
 	}
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
 		at.Errorf("tls", "certificate and key go together")
+	} else if _, err := c.tlsConfig(""); err != nil {
+		at.Errorf("tls", "%v", err)
 	}
 }
 

@@ -53,7 +53,7 @@ func (l *Lease) RoundTrip(ctx context.Context, r *Request) (*h1.ClientConn, *h1.
 		return c.Send(r.Method, r.Target, r.Fields, r.Body)
 	}
 	wrote, err := send(conn)
-	if err != nil && !wrote && r.Stream == nil && ctx.Err() == nil {
+	if err != nil && !wrote && ctx.Err() == nil {
 		l.drop(conn)
 		if conn, err = l.ready(ctx, true); err != nil {
 			return nil, nil, err
