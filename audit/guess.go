@@ -1,6 +1,9 @@
 package audit
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // qualifiers are the words that vendors put behind the noun: PasswordValue,
 // WEPKey1, PINCode. Digits go first, so md is of MD5. What they leave is
@@ -8,12 +11,14 @@ import "bytes"
 var qualifiers = [...]string{
 	"value", "string", "text", "data", "hex", "ascii", "base", "hash", "md", "sha", "pem",
 	"encrypted", "plain", "old", "new", "current", "confirm", "code", "primary", "secondary",
+	"content", "contents",
 }
 
 // nouns end the name of a parameter that holds a credential.
 var nouns = [...]string{
 	"password", "passwd", "passwrd", "passwort", "pwd", "passphrase", "pass",
 	"psk", "secret", "key", "token", "credential", "cred", "community", "cookie",
+	"configfile", "config_file", "configurationfile", // a whole configuration with all that is in it
 }
 
 // innocent are names that end like one and hold none.
@@ -87,7 +92,7 @@ func strip(name []byte) []byte {
 // isBoolean says whether a value is sent as, and is, a boolean: a guess by
 // name is then wrong (UsePassword, ChangePassword).
 func isBoolean(value, xsiType []byte) bool {
-	if !bytes.HasSuffix(xsiType, []byte(":boolean")) {
+	if !isSchemaType(xsiType) || !bytes.HasSuffix(xsiType, []byte(":boolean")) {
 		return false
 	}
 	switch string(trimSpace(value)) {
@@ -95,4 +100,31 @@ func isBoolean(value, xsiType []byte) bool {
 		return true
 	}
 	return false
+}
+
+// schemaTypes are what a Value can be, in lower case: those of TR-106 and what
+// else of XML Schema and SOAP is seen in their place.
+var schemaTypes = [...]string{
+	"string", "int", "unsignedint", "boolean", "datetime", "base64", "base64binary", "hexbinary", "long", "unsignedlong", "decimal",
+	"anysimpletype", "anytype", "anyuri", "byte", "date", "double", "float", "integer", "negativeinteger", "nonnegativeinteger",
+	"nonpositiveinteger", "normalizedstring", "positiveinteger", "short", "time", "token", "unsignedbyte", "unsignedshort",
+}
+
+// isSchemaType says whether an xsi:type is one of the usual. Beside a secret
+// another one may be anything, the secret too.
+func isSchemaType(xsiType []byte) bool {
+	local := xsiType
+	if prefix, after, ok := bytes.Cut(xsiType, []byte(":")); ok {
+		switch string(prefix) {
+		case "xsd", "xs", "xsi", "soap-enc", "soapenc", "cwmp":
+			local = after
+		}
+	}
+	const longest = len("nonnegativeinteger")
+	if len(local) > longest {
+		return false
+	}
+	var scratch [longest]byte
+	folded := fold(scratch[:0], local)
+	return slices.ContainsFunc(schemaTypes[:], func(t string) bool { return string(folded) == t })
 }

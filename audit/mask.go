@@ -17,6 +17,9 @@ var (
 // hasURL says whether a text holds something with a scheme.
 func hasURL(text []byte) bool { return bytes.Contains(text, schemeMark) }
 
+// mayHoldURL says whether a text can hold something that appendMasked masks.
+func mayHoldURL(text []byte) bool { return bytes.IndexByte(text, '@') >= 0 || hasURL(text) }
+
 // appendMasked appends a text with every URL in it bare of credentials. whole
 // says that the field is a URL, so that one without a scheme is masked too. What
 // is left out goes into m.
@@ -24,12 +27,12 @@ func appendMasked(dst, text []byte, whole bool, m *memory) []byte {
 	if whole && !hasURL(text) {
 		lead := len(text) - len(bytes.TrimLeft(text, urlEnds))
 		dst, text = append(dst, text[:lead]...), text[lead:]
-		if len(text) > 0 && text[0] == '/' && !bytes.HasPrefix(text, []byte("//")) {
+		if len(text) > 0 && text[0] == '/' && !bytes.HasPrefix(text, []byte("//")) && !isTorn(text) {
 			path := bytes.IndexAny(text, "?#")
 			if path < 0 {
 				path = len(text)
 			}
-			return appendQuery(append(dst, text[:path]...), text[path:], m)
+			return appendQuery(appendBare(dst, text[:path], m), text[path:], m)
 		}
 		lead = len(text) - len(bytes.TrimLeft(text, "/"))
 		return appendURL(append(dst, text[:lead]...), text[lead:], m)
@@ -37,10 +40,10 @@ func appendMasked(dst, text []byte, whole bool, m *memory) []byte {
 	for {
 		i := bytes.Index(text, schemeMark)
 		if i < 0 {
-			return append(dst, text...)
+			return appendBare(dst, text, m)
 		}
 		i += len(schemeMark)
-		dst = append(dst, text[:i]...)
+		dst = appendBare(dst, text[:i], m)
 		text = text[i:]
 		end := len(text)
 		if !whole {
@@ -80,17 +83,43 @@ func appendURL(dst, rest []byte, m *memory) []byte {
 // userInfoEnd is where the host begins. The user-info ends at the last @ of
 // the authority. Where what comes before the first slash is no host and port,
 // the slash was part of a password, and the last @ of all counts; so it does
-// where another URL stands in the path.
+// where another URL stands in the path, or blanks.
 func userInfoEnd(base []byte) int {
 	authority := base
 	if slash := bytes.IndexAny(base, "/\\"); slash >= 0 {
 		authority = base[:slash]
 	}
-	host := bytes.LastIndexByte(authority, '@') + 1
-	if !isHostPort(authority[host:]) || bytes.Contains(base, schemeMark) {
-		return bytes.LastIndexByte(base, '@') + 1
+	host, last := bytes.LastIndexByte(authority, '@')+1, bytes.LastIndexByte(base, '@')+1
+	switch {
+	case !isHostPort(authority[host:]) || bytes.Contains(base, schemeMark) || isTorn(base):
+		return last
+	case host == 0 && last > len(authority) && looksLikeUser(authority, base[last:]):
+		return last
 	}
 	return host
+}
+
+// isTorn says whether blanks or quotes stand in what should be one URL.
+func isTorn(text []byte) bool {
+	return bytes.ContainsAny(bytes.TrimRight(text, urlEnds), urlEnds)
+}
+
+// looksLikeUser: in user:123/w@host the password begins like a port. What has
+// no dot is no host that a CPE can reach, and what has one is none where
+// something that can only be an authority stands behind the @.
+func looksLikeUser(authority, rest []byte) bool {
+	name, _, port := bytes.Cut(authority, []byte(":"))
+	switch {
+	case !port || authority[0] == '[':
+		return false
+	case bytes.IndexByte(name, '.') < 0:
+		return string(name) != "localhost"
+	}
+	next, _, more := bytes.Cut(rest, []byte("/"))
+	host, _, ported := bytes.Cut(next, []byte(":"))
+	label := host[bytes.LastIndexByte(host, '.')+1:]
+	return (more || ported) && len(label) < len(host) && len(label) > 0 && isHostPort(next) &&
+		(label[0] > '9' || bytes.Count(host, []byte(".")) == 3)
 }
 
 func isHostPort(authority []byte) bool {

@@ -65,6 +65,12 @@ func TestClassify(t *testing.T) {
 		{"Device.X_00005E.Credentials", guessed},
 		{"Device.X_00005E.SNMP.ROCommunity", guessed},
 		{"Device.X_00005E.WEPKey.1.Value", guessed},
+		{"Device.X_00005E_ConfigFile", guessed},
+		{"Device.X_00005E.DeviceConfig.X_00005E_CONFIG_FILE", guessed},
+		{"InternetGatewayDevice.X_00005E.BackupConfigurationFile.Content", guessed},
+		{"Device.DeviceInfo.VendorConfigFile.1.Name", plain},
+		{"Device.DeviceInfo.VendorConfigFileNumberOfEntries", plain},
+		{"Device.X_00005E.ConfigFileName", plain},
 		{"Device.X_00005E.SIM.PINCode", guessedPIN},
 		{"Device.X_00005E.SIM.PUK2", guessedPIN},
 		// Configured.
@@ -149,9 +155,65 @@ func TestMaskedURLs(t *testing.T) {
 		{"http://a:b@x.example.net/,http://c:d@y.example.net/", false, "http://x.example.net/,http://y.example.net/"},
 		{"http://x.example.net/r?to=http://u:p@y.example.net/", true, "http://x.example.net/r?to=***"},
 		{"http://x.example.net/?a=1?b=2", true, "http://x.example.net/?a=***"},
+		// A slash in a password that begins like a port.
+		{"http://user:123/w@host", true, "http://host"},
+		{"http://john.doe:123/w@files.example.net/fw", true, "http://files.example.net/fw"},
+		{"http://files:123/w@192.0.2.1/fw", false, "http://192.0.2.1/fw"},
+		{"http://files.example.net:8080/fw/model@2.1.bin", true, "http://files.example.net:8080/fw/model@2.1.bin"},
+		{"http://files.example.net:8080/fw@2.1/b.bin", true, "http://files.example.net:8080/fw@2.1/b.bin"},
+		{"http://[2001:db8::1]:8080/fw@2.1/b.bin", true, "http://[2001:db8::1]:8080/fw@2.1/b.bin"},
+		{"http://localhost:8080/fw@b", true, "http://localhost:8080/fw@b"},
+		// No scheme.
+		{"//u:s3cret@files.example.net/p?k=v", false, "//files.example.net/p?k=***"},
+		{"to (//token@files.example.net/p)", false, "to (//files.example.net/p)"},
+		{"u:s3cret@files.example.net:21/p", false, "***@files.example.net:21/p"},
+		{"from u:p@ss:w/rd@192.0.2.1:21/p?k=v to", false, "from ***@192.0.2.1:21/p?k=*** to"},
+		{"u:123/w@host", false, "***@host"},
+		{"http://x.example.net/ and u:p@y.example.net", false, "http://x.example.net/ and ***@y.example.net"},
+		{"{\"ftp\":\"u:p@h\"}", false, "{\"ftp\":\"***@h\"}"},
+		{"sip:1001:p@registrar.example.net", false, "sip:***@registrar.example.net"},
+		// What is none.
+		{"ask admin@example.com, or mailto:b@example.com", false, "ask admin@example.com, or mailto:b@example.com"},
+		{"Email:admin@example.com", false, "Email:admin@example.com"},
+		{"\"B\" <sip:1001@192.0.2.1:5060>", false, "\"B\" <sip:1001@192.0.2.1:5060>"},
+		{"user@isp.example.net", false, "user@isp.example.net"},
+		{"00:00:5e:00:53:01 at 12:30 @ home", false, "00:00:5e:00:53:01 at 12:30 @ home"},
+		{"files.example.net/fw@2", false, "files.example.net/fw@2"},
+		{"@", false, "@"},
+		{":@", false, ":@"},
 	}
 	for _, c := range cases {
 		if got := string(appendMasked(nil, []byte(c.text), c.whole, nil)); got != c.want {
+			t.Errorf("%q became %q, want %q", c.text, got, c.want)
+		}
+	}
+}
+
+func TestMaskedWords(t *testing.T) {
+	cases := []struct{ text, want string }{
+		{"login with password=hunter2 failed", "login with password=*** failed"},
+		{"PASSWD : hunter2, code 530", "PASSWD : *** code 530"},
+		{"pwd='hunter 2' x", "pwd='***' x"},
+		{"wrong password \"hunter 2\"", "wrong password \"***\""},
+		{"{\"user\":\"fleet\",\"password\": \"hunter2\",\"n\":1}", "{\"user\":\"***\",\"password\": \"***\",\"n\":1}"},
+		{"<Password>hunter2</Password>", "<Password>***</Password>"},
+		{"wget --http-password hunter2 --http-user=fleet x", "wget --http-password *** --http-user=*** x"},
+		{"wifi_psk=a&b;c api-key:d", "wifi_psk=*** api-key:***"},
+		{"Device.ManagementServer.Password=hunter2", "Device.ManagementServer.Password=***"},
+		{"password => hunter2", "password => ***"},
+		{"pwd=\"unclosed hunter2", "pwd=\"***"},
+		{"a key=*** b", "a key=*** b"},
+		{"login: refused", "login: refused"},
+		{"bad username or password", "bad username or password"},
+		{"password", "password"},
+		{"password=", "password="},
+		{"CommandKey=fw-17, ParameterKey: 3", "CommandKey=fw-17, ParameterKey: 3"},
+		{"host=192.0.2.1 error: 530", "host=192.0.2.1 error: 530"},
+		{strings.Repeat("x", 70) + "password=y", strings.Repeat("x", 70) + "password=y"},
+		{"", ""},
+	}
+	for _, c := range cases {
+		if got := string(maskWords([]byte(c.text))); got != c.want {
 			t.Errorf("%q became %q, want %q", c.text, got, c.want)
 		}
 	}
