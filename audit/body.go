@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/cwmpgate/cwmpgate/cwmp"
@@ -17,6 +18,9 @@ type body struct {
 	known [parties]*memory // what a fault's text is searched for
 	fault bool             // the message is a fault: all its free texts are searched
 	stack []level          // open structs and lists
+	lists int              // of elements of no schema, so far
+	late  []int            // those of them where a secret's name comes behind its value
+	hide  []int            // late of the pass before, sorted: nothing in them is told
 	names nameScratch      // scratch
 	text  []byte           // scratch: a masked text
 }
@@ -31,13 +35,34 @@ type level struct {
 	named   bool   // a Name was told
 	known   bool   // class was taken from it
 	class   class  // struct: of its Value; list: of all in it
-	floor   class  // list: what class was when it began
+	floor   class  // list: what its own names are
+	number  int    // list of elements: which one
+	hidden  bool   // list of elements: class is secret to its end
+	early   bool   // list of elements: some stood before the first that is called Name
 }
 
 // begin readies b for a message. out is where the body goes on.
 func (b *body) begin(out []byte) {
 	b.out = append(out, '{')
 	b.stack = append(b.stack[:0], level{})
+	b.lists, b.late = 0, b.late[:0]
+}
+
+// walk tells b the whole message behind what is in out, and gives all of it. A
+// name that says what stood before it comes too late, so the message is told
+// once more with that known.
+func (b *body) walk(out []byte, m *cwmp.Message) []byte {
+	b.hide = b.hide[:0]
+	b.begin(out)
+	m.Walk(b)
+	if len(b.late) > 0 {
+		b.hide, b.late = b.late, b.hide
+		slices.Sort(b.hide)
+		b.mem.reset()
+		b.begin(b.out[:len(out)])
+		m.Walk(b)
+	}
+	return b.finish()
 }
 
 // finish closes what begin opened.
@@ -76,17 +101,29 @@ func (b *body) List(name string) {
 	b.item(name)
 	b.out = append(b.out, '[')
 	l := level{list: true}
-	if up := b.top(); up.element {
+	switch up := b.top(); name {
+	case "Elements": // of a secret's struct they are secret too
 		b.learnName(up)
-	}
-	switch up := b.top(); {
-	case up.element:
-		l.class = up.class
-	case name == "VoucherList":
+		if up.element {
+			b.pass()
+		}
+		l.class, l.number = up.class, b.lists
+		b.lists++
+		_, l.hidden = slices.BinarySearch(b.hide, l.number)
+	case "VoucherList":
 		l.class = secret
 	}
-	l.floor = l.class
+	if l.floor = l.class; l.hidden {
+		l.class = secret
+	}
 	b.stack = append(b.stack, l)
+}
+
+// pass notes that the element at hand is no Name.
+func (b *body) pass() {
+	if list := &b.stack[len(b.stack)-2]; !list.named {
+		list.early = true
+	}
 }
 
 // End is of cwmp.Visitor.
@@ -154,7 +191,7 @@ func (b *body) learnName(l *level) {
 		switch string(b.names.leaf) {
 		case "username", "user", "login":
 			c = secret
-		case "name", "parametername":
+		case "name", "parametername", "parameter", "path", "parameterpath":
 			l.naming, l.class = true, b.stack[len(b.stack)-2].floor
 		}
 	}
@@ -172,27 +209,44 @@ func (b *body) Value(t cwmp.Text, xsiType []byte) {
 	b.learnName(l)
 	c := l.class
 	if !l.named {
-		c = secret
+		c, l.class = secret, secret
 	}
 	if (c == guessed || c == guessedPIN) && isBoolean(t.Bytes, xsiType) {
 		c = plain
 	}
 	b.value(t.Bytes, c)
 	if len(xsiType) > 0 {
+		if c != plain && c != anyURL && !isSchemaType(xsiType) {
+			b.mem.add(xsiType)
+			xsiType = []byte(masked)
+		}
 		b.item("Type")
 		b.out = appendString(b.out, clip(xsiType, longestName))
 	}
-	if l.naming {
+	switch {
+	case l.naming:
 		b.learnNeighbours(t.Bytes)
+	case l.element:
+		b.pass()
 	}
 }
 
 // learnNeighbours: an element of no schema that is called Name may name a
-// parameter whose value stands in the elements beside it.
+// parameter whose value stands in the elements beside it, mostly behind it.
 func (b *body) learnNeighbours(name []byte) {
 	list := &b.stack[len(b.stack)-2]
-	if list.class = b.red.classify(name, &b.names); list.class == plain {
+	list.named = true
+	if list.hidden {
+		return
+	}
+	switch list.class = b.red.classify(name, &b.names); list.class {
+	case plain:
 		list.class = list.floor
+	case anyURL:
+	default:
+		if list.early {
+			b.late = append(b.late, list.number)
+		}
 	}
 }
 
@@ -231,9 +285,9 @@ func (b *body) value(value []byte, c class) {
 }
 
 // readable gives a text without the credentials of URLs in it and, of a
-// fault, without the secrets of the request.
+// fault, without what is called a password there and the secrets of the request.
 func (b *body) readable(text []byte, url, fault bool) []byte {
-	if url || hasURL(text) {
+	if url || mayHoldURL(text) {
 		b.text = appendMasked(b.text[:0], text, url, b.mem)
 		text = b.text
 	}
@@ -243,6 +297,7 @@ func (b *body) readable(text []byte, url, fault bool) []byte {
 				text = m.mask(text)
 			}
 		}
+		text = maskWords(text)
 	}
 	return text
 }
@@ -250,7 +305,7 @@ func (b *body) readable(text []byte, url, fault bool) []byte {
 // fieldClass tells what a field of the schema holds.
 func fieldClass(name string) class {
 	switch name {
-	case "Username", "Password", "base64":
+	case "Username", "Password", "base64", "Arg": // Arg is Kicked's: a form that somebody filled in
 		return secret
 	case "Referer", "Next":
 		return anyURL

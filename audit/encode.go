@@ -193,9 +193,7 @@ func (e *encoder) appendBody(dst []byte, o *Origin, t *cwmp.Turn) []byte {
 		}
 	}
 	b.mem.reset()
-	b.begin(dst)
-	t.Message.Walk(b)
-	dst = b.finish()
+	dst = b.walk(dst, t.Message)
 	b.red, b.mem, b.known, b.out = nil, nil, [parties]*memory{}, nil
 	return dst
 }
