@@ -199,7 +199,7 @@ func (d *values) get(name uint32) (known, bool) {
 
 func (d *values) put(k known) {
 	if !d.room(1) {
-		d.grow(8 + d.used + d.used/2)
+		d.grow(4 + d.used + d.used/4)
 	}
 	s := d.slot(k.name)
 	if s.name == 0 {

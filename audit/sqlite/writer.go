@@ -68,10 +68,10 @@ func openWriter(ctx context.Context, db *sql.DB, memory int) (_ *writer, err err
 	w := &writer{
 		seed:    maphash.MakeSeed(),
 		logs:    make(map[string]int64),
-		devices: newCache[deviceKey, deviceID](memory / 8),
-		names:   newCache[string, uint32](memory / 8),
-		known:   newCache[int64, *values](memory / 8 * 5),
-		asked:   newCache[recordKey, []asked](memory / 8),
+		devices: newCache[deviceKey, deviceID](memory / 16 * 2),
+		names:   newCache[string, uint32](memory / 16 * 4),
+		known:   newCache[int64, *values](memory / 16 * 9),
+		asked:   newCache[recordKey, []asked](memory / 16),
 	}
 	if w.conn, err = db.Conn(ctx); err != nil {
 		return nil, err
