@@ -46,7 +46,7 @@ func LoadBytes(name string, text []byte, into any) error {
 	if v.Kind() != reflect.Pointer || v.IsNil() || shapeOf(v.Type().Elem()) != shapeSection {
 		panic("BUG: Load wants a pointer to a section")
 	}
-	l := &loader{file: name, dir: filepath.Dir(name), root: v.Type().Elem()}
+	l := &loader{file: name, dir: filepath.Dir(name), root: v.Type().Elem(), wrong: make(map[string]bool), torn: make(map[string]bool)}
 	if root := l.parse(text); root != nil {
 		l.section(root, v.Elem(), "")
 	}
@@ -65,15 +65,42 @@ type loader struct {
 	file, dir string
 	root      reflect.Type
 	errs      Errors
-	count     int // mistakes found, also those not kept in errs
+	count     int             // mistakes found, also those not kept in errs
+	misread   int             // those of them that reading found, not a Validate
+	wrong     map[string]bool // paths of what was misread, or anything in it, and of missing keys
+	torn      map[string]bool // paths of sections that were not read whole: any key may be meant
 	values    int
 	depth     int
 }
 
 func (l *loader) errorAt(line, column int, hint, format string, args ...any) {
+	l.misread++
+	l.add(Error{l.file, line, column, fmt.Sprintf(format, args...), hint})
+}
+
+func (l *loader) add(e Error) {
 	l.count++
 	if len(l.errs) < maxErrors {
-		l.errs = append(l.errs, Error{l.file, line, column, fmt.Sprintf(format, args...), hint})
+		l.errs = append(l.errs, e)
+	}
+}
+
+// full tells that no more is to be found out: enough mistakes are kept, or the
+// file was not read to its end.
+func (l *loader) full() bool { return l.count >= maxErrors || l.values > maxValues }
+
+// tear notes that not all keys of the section at path could be read.
+func (l *loader) tear(path string) {
+	if !l.full() {
+		l.torn[path] = true
+	}
+}
+
+// mark notes that the value at path is wrong if reading has found a mistake
+// since before.
+func (l *loader) mark(path string, before int) {
+	if l.misread > before && !l.full() {
+		l.wrong[path] = true
 	}
 }
 
@@ -210,15 +237,18 @@ func name(path string) string {
 	return path
 }
 
-// value reads n into v, whatever type it has.
+// value reads n into v, whatever type it has. A single value that is wrong
+// leaves v as it was.
 func (l *loader) value(n *yaml.Node, v reflect.Value, path string, r rule) {
+	before := l.misread
+	defer func() { l.mark(path, before) }()
 	n, ok := l.follow(n, v, path)
 	if !ok {
+		l.tear(path)
 		return
 	}
 	l.depth++
 	defer func() { l.depth-- }()
-	before := l.count
 	switch shapeOf(v.Type()) {
 	case shapeSection:
 		l.section(n, v, path)
@@ -233,12 +263,16 @@ func (l *loader) value(n *yaml.Node, v reflect.Value, path string, r rule) {
 		}
 		l.value(n, inner, path, r)
 		v.Set(inner.Addr())
-		return
 	default:
-		l.scalar(n, v, path, r)
-	}
-	if l.count == before {
-		l.inRange(n, v, path, r)
+		read := fresh(v.Type())
+		read.Set(v)
+		l.scalar(n, read, path, r)
+		if l.misread == before {
+			l.inRange(n, read, path, r)
+		}
+		if l.misread == before {
+			v.Set(read)
+		}
 	}
 }
 
@@ -251,19 +285,32 @@ func (l *loader) list(n *yaml.Node, v reflect.Value, path string, r rule) {
 	for i, c := range n.Content {
 		entry := fresh(v.Type().Elem())
 		l.value(c, entry, fmt.Sprintf("%s[%d]", path, i), rule{enum: r.enum, absent: r.absent})
-		all = reflect.Append(all, entry)
+		all = reflect.Append(all, present(entry))
 	}
 	v.Set(all)
+	l.inRange(n, v, path, r)
+}
+
+// present is an entry as a Validate may expect it: behind no nil pointer.
+func present(entry reflect.Value) reflect.Value {
+	if entry.Kind() == reflect.Pointer && entry.IsNil() {
+		entry.Set(fresh(entry.Type().Elem()).Addr())
+	}
+	return entry
 }
 
 func (l *loader) mapping(n *yaml.Node, v reflect.Value, path string, r rule) {
+	before := l.misread
 	all := reflect.MakeMap(v.Type())
 	for key, value := range l.pairs(n, path) {
 		entry := fresh(v.Type().Elem())
 		l.value(value, entry, join(path, key.Value), rule{enum: r.enum, absent: r.absent})
-		all.SetMapIndex(reflect.ValueOf(key.Value).Convert(v.Type().Key()), entry)
+		all.SetMapIndex(reflect.ValueOf(key.Value).Convert(v.Type().Key()), present(entry))
 	}
 	v.Set(all)
+	if l.misread == before { // else it has more keys than were read
+		l.inRange(n, v, path, r)
+	}
 }
 
 // pairs gives the keys of a mapping that can be read, with their values.
@@ -271,6 +318,7 @@ func (l *loader) pairs(n *yaml.Node, path string) func(yield func(key, value *ya
 	return func(yield func(key, value *yaml.Node) bool) {
 		if n.Kind != yaml.MappingNode {
 			l.errorf(n, "", "%s: wants keys with values, got %s", name(path), kindOf(n))
+			l.tear(path)
 			return
 		}
 		lines := make(map[string]int, len(n.Content)/2)
@@ -289,21 +337,24 @@ func (l *loader) pairs(n *yaml.Node, path string) func(yield func(key, value *ya
 				if !yield(key, n.Content[i+1]) {
 					return
 				}
+				continue
 			}
+			l.tear(path)
 		}
 	}
 }
 
 // section reads a mapping key by key, looks for what is missing, and lets the
-// section check itself if nothing in it is wrong.
+// section check itself.
 func (l *loader) section(n *yaml.Node, v reflect.Value, path string) {
-	before := l.count
+	before := l.misread
 	fields := fieldsOf(v.Type())
 	given := make(map[string]bool, len(fields))
 	for key, value := range l.pairs(n, path) {
 		f := fieldOf(fields, key.Value)
 		if f == nil {
 			l.unknown(key, fields)
+			l.tear(path)
 			continue
 		}
 		given[f.key] = true
@@ -318,11 +369,13 @@ func (l *loader) section(n *yaml.Node, v reflect.Value, path string) {
 		case given[f.key]:
 		case f.required:
 			l.errorf(n, "", "missing key %s", quote(join(path, f.key)))
+			l.mark(join(path, f.key), before)
 		case shapeOf(inner.Type()) == shapeSection:
 			l.section(&yaml.Node{Kind: yaml.MappingNode, Line: n.Line, Column: n.Column}, inner, join(path, f.key))
 		}
 	}
-	if check, ok := v.Addr().Interface().(Validator); ok && l.count == before {
+	l.mark(path, before)
+	if check, ok := v.Addr().Interface().(Validator); ok && !l.full() {
 		check.Validate(At{l, n, path})
 	}
 }

@@ -24,6 +24,24 @@ type testConfig struct {
 	Unlisted  func()
 }
 
+func (c *testConfig) Validate(at At) {
+	names := map[string]bool{}
+	for i, t := range c.Tenants {
+		if names[t.Name] {
+			at.Item("tenants", i).Errorf("name", "%q is there twice", t.Name)
+		}
+		names[t.Name] = true
+	}
+	if c.Labels["main"] != "" && !at.Wrong("listeners") {
+		for _, l := range c.Listeners {
+			if l.Address.String() == c.Labels["main"] {
+				return
+			}
+		}
+		at.Errorf("labels.main", "no listener has the address %q", c.Labels["main"])
+	}
+}
+
 type testListener struct {
 	Address Address  `yaml:"address" required:"true" doc:"Where to listen."`
 	Idle    Duration `yaml:"idle" min:"1s" max:"1h" doc:"How long a connection may be silent."`
@@ -73,6 +91,9 @@ type testJournal struct {
 func (j *testJournal) Validate(at At) {
 	if j.MaxSize < 16<<20 && j.Depth > 32 {
 		at.Errorf("depth", "is too much for max_size = %v", j.MaxSize)
+	}
+	if j.MaxSize < 16<<20 && j.Depth == 0 {
+		at.Errorf("depth", "is needed for max_size = %v", j.MaxSize)
 	}
 }
 

@@ -8,9 +8,12 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Validator is a section that checks itself. Validate is called after all of
-// the section has been read and found right by itself, inner sections first; it
-// must not do I/O.
+// Validator is a section that checks itself. Validate is called when all of the
+// section has been read, inner sections first, also where mistakes were found
+// in it, so that a file's come all at once. A single value that is wrong is
+// then as if it were not written: it holds its default, or in an entry of a
+// list or map its zero value. It must not panic on that, nor change anything;
+// what it may say is bounded by At.Errorf.
 type Validator interface{ Validate(at At) }
 
 // At is the place of a section in its file.
@@ -23,39 +26,56 @@ type At struct {
 // Errorf reports a mistake at the value of key. The key may lead further down
 // ("tls.certificates[1].key"); "" is the section itself, which also stands in
 // for keys that are not in the file.
+//
+// It reports nothing where reading has found a mistake already at the value or
+// inside it; nor at a key that is not in the file where the section that lacks
+// it has an unknown or unreadable key, which may be the one meant. A rule over
+// several keys asks Wrong for the others.
 func (a At) Errorf(key, format string, args ...any) {
+	path := join(a.path, key)
+	n, place, given := a.find(key)
+	if a.l.wrong[path] || !given && a.l.torn[place] {
+		return
+	}
 	text := fmt.Sprintf(format, args...)
-	if path := join(a.path, key); path != "" {
+	if path != "" {
 		text = path + ": " + text
 	}
-	n, _ := a.find(key)
-	a.l.errorf(n, "", "%s", text)
+	a.l.add(Error{a.l.file, n.Line, n.Column, text, ""})
 }
 
 // Given tells whether key is in the file, as against a default.
 func (a At) Given(key string) bool {
-	_, ok := a.find(key)
+	_, _, ok := a.find(key)
 	return ok
 }
+
+// Wrong tells whether reading has found a mistake at the value of key or inside
+// it, so that nothing follows from what it holds.
+func (a At) Wrong(key string) bool { return a.l.wrong[join(a.path, key)] }
 
 // Item is the place of entry i of the list at key.
 func (a At) Item(key string, i int) At {
 	step := fmt.Sprintf("%s[%d]", key, i)
-	n, _ := a.find(step)
+	n, _, _ := a.find(step)
 	return At{a.l, n, join(a.path, step)}
 }
 
-// find goes down from the section as far as the file does.
-func (a At) find(key string) (n *yaml.Node, ok bool) {
-	n = a.node
+// find goes down from the section as far as the file does, and gives the path
+// of where that is.
+func (a At) find(key string) (n *yaml.Node, place string, ok bool) {
+	n, place = a.node, a.path
 	for _, step := range strings.FieldsFunc(key, func(r rune) bool { return r == '.' || r == '[' }) {
 		next := child(n, step)
 		if next == nil {
-			return n, false
+			return n, place, false
 		}
-		n = next
+		if n = next; strings.HasSuffix(step, "]") {
+			step = "[" + step
+		}
+		place = join(place, step)
 	}
-	return n, true
+	return n, place, true
 }
 
 // child is the value of a key, or for a step like "2]" the entry of a list.
