@@ -150,7 +150,7 @@ func (x *exchange) deliverFile(client *h1.ClientConn, got *counter) error {
 	if err != nil {
 		return acsRefusal(err)
 	}
-	if is && resp.Status/100 == 2 {
+	if is { // whatever the status: CPEs exist that look at the body first
 		return messageInFile(refuseACS(502, reasonMessageInFile, "the ACS answered a message for a file"))
 	}
 	x.answered = true
