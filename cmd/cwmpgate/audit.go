@@ -63,10 +63,15 @@ func newAuditView(view audit.View, name, short string) *cobra.Command {
 	f.StringVar(&q.since, "since", "", "only at or after this `time`")
 	f.StringVar(&q.until, "until", "", "only before this `time`")
 	f.IntVar(&q.filter.Limit, "limit", 100, "the newest `n` rows; 0: all")
-	f.BoolVar(&q.json, "json", false, "one JSON object a line, with every column")
+	asJSON := "one JSON object a line with every column, null where it has no value; see docs/audit.md"
+	if view == audit.ViewRecords {
+		asJSON = "the records as they stand, one JSON object a line; see docs/record.md"
+	}
+	f.BoolVar(&q.json, "json", false, asJSON)
 	switch view {
 	case audit.ViewRecords:
-		f.StringVar(&q.filter.Kind, "kind", "", "only this `kind` of record: message, session, transfer, refusal, security, system")
+		f.StringVar(&q.filter.Kind, "kind", "", "only this `kind` of record: "+strings.Join(audit.Kinds(), ", "))
+		cmd.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(audit.Kinds(), cobra.ShellCompDirectiveNoFileComp))
 		f.BoolVarP(&q.follow, "follow", "f", false, "go on printing records as they come")
 	case audit.ViewChanges:
 		f.StringVar(&q.filter.Parameter, "parameter", "", "only parameters of this `path`; * stands for one step, ** for any number")
@@ -104,8 +109,30 @@ func (q *question) read(now time.Time) (err error) {
 	if o := q.filter.Outcome; o != "" && !slices.Contains(outcomesOf(q.filter.View), o) {
 		return usagef("--outcome %q is none of %s", o, strings.Join(outcomesOf(q.filter.View), ", "))
 	}
-	if _, err := audit.ParsePattern(q.filter.Parameter); q.filter.Parameter != "" && err != nil {
+	if k := q.filter.Kind; k != "" && !slices.Contains(audit.Kinds(), k) {
+		return usagef("--kind %q is none of %s", k, strings.Join(audit.Kinds(), ", "))
+	}
+	return checkParameter(q.filter.Parameter)
+}
+
+// checkParameter refuses a pattern that is none, and one that no parameter can
+// have: an empty step is a slip of the hand. Dots in an alias are no steps.
+func checkParameter(path string) error {
+	if path == "" {
+		return nil
+	}
+	if _, err := audit.ParsePattern(path); err != nil {
 		return usagef("--parameter: %w", err)
+	}
+	for i, alias := 0, false; i+1 < len(path); i++ {
+		switch {
+		case path[i] == '[':
+			alias = true
+		case path[i] == ']':
+			alias = false
+		case !alias && path[i:i+2] == "..":
+			return usagef("--parameter %q has an empty step between two dots; * stands for one step, ** for any number", path)
+		}
 	}
 	return nil
 }

@@ -27,24 +27,18 @@ type printer interface {
 	end() error
 }
 
-// jsonLines prints one object a row, its keys in the view's order.
+// jsonLines prints one object a row, its keys in the view's order, each of them
+// in every row: null where there is no value.
 type jsonLines struct{ w io.Writer }
 
 func (p jsonLines) row(r audit.Row) error {
 	b := []byte{'{'}
 	for i, name := range r.Columns {
 		v := r.Values[i]
-		if v == nil {
-			continue
-		}
 		if len(b) > 1 {
 			b = append(b, ',')
 		}
 		b = append(strconv.AppendQuote(b, name), ':')
-		if name == "record" {
-			b = append(b, v.(string)...) // a record is JSON already
-			continue
-		}
 		if t, ok := v.(time.Time); ok {
 			v = t.UTC().Format(timeFormat)
 		}
