@@ -90,22 +90,6 @@ func (c *cache[K, V]) unlink(e *entry[K, V]) {
 	e.older.newer, e.newer.older = e.newer, e.older
 }
 
-// place is where a record stands in the order of all logs.
-type place struct {
-	at, seq int64
-	log     uint32
-}
-
-func (p place) before(q place) bool {
-	if p.at != q.at {
-		return p.at < q.at
-	}
-	if p.log != q.log {
-		return p.log < q.log
-	}
-	return p.seq < q.seq
-}
-
 // value is what must be remembered of a parameter's value to tell whether the
 // next one is the same: a keyed hash, and in the lowest bits what it means as
 // a boolean. With 61 bits of hash, a change stays unseen once in 10^18.
@@ -157,11 +141,23 @@ func truthOf(s string) value {
 	return 0
 }
 
-// known is the last value known of a parameter, and where it was told.
+// known is the last value known of a parameter, and where it was told. Its
+// fields stand so that it takes 32 bytes.
 type known struct {
-	name uint32
-	place
-	value value
+	name, log uint32
+	at, seq   int64
+	value     value
+}
+
+// before says whether k was told before q, in the order of all logs.
+func (k known) before(q known) bool {
+	if k.at != q.at {
+		return k.at < q.at
+	}
+	if k.log != q.log {
+		return k.log < q.log
+	}
+	return k.seq < q.seq
 }
 
 // values are those known of one device: an open hash table by the number of

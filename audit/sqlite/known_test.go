@@ -85,7 +85,7 @@ func TestValues(t *testing.T) {
 			t.Fatalf("%d: %v, %v, want %v, %v", name, k.value, ok, v, wanted)
 		}
 	}
-	if each := all.bytes() / all.used; each > 100 {
+	if each := all.bytes() / all.used; each > 50 {
 		t.Errorf("%d bytes for each value", each)
 	}
 }

@@ -72,7 +72,7 @@ func (w *writer) knownOf(row []driver.Value) known {
 	p.Type, _ = row[6].(string)
 	p.Cut = number(7)
 	p.SHA256, _ = row[8].(string)
-	return known{uint32(number(3)), place{number(0), number(2), uint32(number(1))}, valueOf(w.seed, &p)}
+	return known{name: uint32(number(3)), log: uint32(number(1)), at: number(0), seq: number(2), value: valueOf(w.seed, &p)}
 }
 
 func (l *lookups) prepare(ctx context.Context, conn *sql.Conn) error {

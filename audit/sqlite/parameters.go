@@ -59,7 +59,7 @@ func (w *writer) projectParameters(log int64, d deviceID, rows []audit.Parameter
 
 // this is what a row tells.
 func (w *writer) this(log int64, i int, p *audit.ParameterRow) known {
-	return known{w.numbers[i], place{p.At.UnixMicro(), int64(p.Seq), uint32(log)}, valueOf(w.seed, p)}
+	return known{name: w.numbers[i], log: uint32(log), at: p.At.UnixMicro(), seq: int64(p.Seq), value: valueOf(w.seed, p)}
 }
 
 // told says of a value that the CPE told, whether it makes a row and whether
@@ -160,7 +160,7 @@ func (w *writer) accept(request recordKey) error {
 			continue
 		}
 		// Of two alike in one request, the latter counts.
-		if now, ok := all.get(a.known.name); ok && !a.known.before(now.place) || !ok && all.whole {
+		if now, ok := all.get(a.known.name); ok && !a.known.before(now) || !ok && all.whole {
 			all.put(a.known)
 			w.keep(a.device, all)
 		}
