@@ -2,7 +2,10 @@ package sqlite
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/cwmpgate/cwmpgate/audit"
@@ -125,5 +128,79 @@ func TestLargeDevice(t *testing.T) {
 				t.Errorf("%d rows, %d of them changes (%v); want %d and %d", rows, changed, err, parameters+want, want)
 			}
 		})
+	}
+}
+
+// TestMemoryChangesNothing writes the same sessions with memory for all, for
+// some and for nothing, in cuts of any size: the rows are the same as when each
+// record is a cut of its own to a store that was opened for it.
+func TestMemoryChangesNothing(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	l := storetest.NewLog("any")
+	list := func(most int) (all []string) {
+		for range r.IntN(most) {
+			name := fmt.Sprintf("Device.X.%d", r.IntN(40))
+			all = append(all, storetest.Param(name, strconv.Itoa(r.IntN(3)), []string{"string", "boolean"}[r.IntN(2)]))
+		}
+		return all
+	}
+	for n := range 60 {
+		d := audit.Device{OUI: []string{"00005E", "00005e"}[r.IntN(2)], Class: "HG", Serial: fmt.Sprint("T", r.IntN(6))}
+		cpe := l.Session(d, fmt.Sprint("s-", n))
+		cpe.Inform([][]string{{"2 PERIODIC"}, {"4 VALUE CHANGE"}}[r.IntN(2)], list(10)...)
+		for range r.IntN(4) {
+			cpe.Set("job", list(30)...)
+			if r.IntN(4) > 0 {
+				cpe.Accept(`"Status":"0"`)
+			}
+			cpe.Read(list(50)...)
+		}
+	}
+	rows := func(memory int, cut func() uint64) string {
+		file := filepath.Join(t.TempDir(), "audit.db")
+		s := New(Config{File: file, Memory: memory})
+		if err := s.Open(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		for first := uint64(1); first <= l.Last(); {
+			last := first + cut() - 1
+			if err := s.Write(t.Context(), l.Batch(first, last)); err != nil {
+				t.Fatal(err)
+			}
+			first = last + 1
+			if memory == 0 {
+				s.writer.forget()
+			}
+		}
+		return raw(t, s, "names") + raw(t, s, "devices") + raw(t, s, "parameters")
+	}
+	want := rows(0, func() uint64 { return 1 })
+	for _, memory := range []int{1, 20_000, 1 << 20} {
+		if got := rows(memory, func() uint64 { return 1 + r.Uint64N(100) }); got != want {
+			t.Errorf("with %d bytes of memory\n%s\nwant\n%s", memory, got, want)
+		}
+	}
+}
+
+// TestAnswerNotWrittenYet: a value that was accepted in the same cut is known,
+// though the answer is still on its way to its table.
+func TestAnswerNotWrittenYet(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "audit.db"))
+	l := storetest.NewLog("answer")
+	cpe := l.Session(audit.Device{OUI: "00005E", Class: "HG", Serial: "T1"}, "s-1")
+	cpe.Inform([]string{"1 BOOT"}, storetest.Param("Device.X", "a", "string"))
+	set := cpe.Set("job", storetest.Param("Device.X", "b", "string"))
+	cpe.Accept(`"Status":"0"`)
+	cpe.Read(storetest.Param("Device.X", "b", "string"))
+	if err := s.Write(t.Context(), l.Batch(1, set)); err != nil {
+		t.Fatal(err)
+	}
+	s.writer.known.clear()
+	if err := s.Write(t.Context(), l.Batch(set+1, l.Last())); err != nil {
+		t.Fatal(err)
+	}
+	if rows := strings.Count(raw(t, s, "parameters"), "\n"); rows != 2 {
+		t.Errorf("%d rows, want those of the first sight and of the set", rows)
 	}
 }
