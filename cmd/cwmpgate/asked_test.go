@@ -94,7 +94,7 @@ admin: {metrics: "192.0.2.1:9547"}
 		`:5:19: .*match\.path`, `:5:34: .*no listener is called "cpee"`, `:6:23: .*http://`, `:7:15: .*identity`, `:8:11: .*there twice`,
 		`:9:23: .*path or query`, `:\d+:\d+: .*tenants\[0\]\.redaction\.key`, `:\d+:\d+: .*tenants\[1\]\.redaction\.key`, `:12:18: .*loopback`,
 	} {
-		if n := len(regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(file) + want).FindAllString(stderr, -1)); n != 1 {
+		if n := len(regexp.MustCompile(`(?m)^`+regexp.QuoteMeta(file)+want).FindAllString(stderr, -1)); n != 1 {
 			t.Errorf("%d mistakes like %s in\n%s", n, want, stderr)
 		}
 	}
