@@ -43,8 +43,15 @@ func ports(t testing.TB) (listen, admin string) {
 // spawn starts the real program on a config file and waits until it is ready.
 func spawn(t testing.TB, file, admin string) *child {
 	t.Helper()
+	return spawnUnder(t, file, admin)
+}
+
+// spawnUnder is spawn under another program, which must leave it our child.
+func spawnUnder(t testing.TB, file, admin string, under ...string) *child {
+	t.Helper()
 	c := &child{t: t, log: &logbook{}, file: file, dir: filepath.Dir(file), admin: admin, ended: make(chan struct{})}
-	c.cmd = exec.Command(buildProgram(t), "run", "--config", file)
+	args := append(under, buildProgram(t), "run", "--config", file)
+	c.cmd = exec.Command(args[0], args[1:]...)
 	c.cmd.Stderr = c.log
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
