@@ -7,33 +7,46 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/cwmp/cwmptest"
 )
 
-// TestKill kills the real program under load, again and again, and starts it on
-// the same directory. In the end the store has what went over the wire, by the
-// account that the simulators kept: nothing is missing that was released, and
-// nothing is there twice.
-func TestKill(t *testing.T) {
-	rounds := 3
-	if long {
-		rounds = 30
+// TestKillRounds kills the real program under load, again and again, and starts
+// it on the same directory. In the end the store has what went over the wire, by
+// the account that the simulators kept: nothing is missing that was released,
+// and nothing is there twice. CWMPGATE_KILL_ROUNDS sets another number of rounds;
+// each hundred of them has a directory of its own.
+func TestKillRounds(t *testing.T) {
+	t.Parallel()
+	rounds := number(t, "CWMPGATE_KILL_ROUNDS", 20)
+	var all killed
+	for group := uint64(0); rounds > 0 && !t.Failed(); group++ {
+		n := min(rounds, 100)
+		rounds -= n
+		t.Run(fmt.Sprint(n, " with seed ", *seed+group), func(t *testing.T) { killRounds(t, *seed+group, n, &all) })
 	}
-	random := rand.New(rand.NewPCG(*seed, 9))
+	t.Logf("figures: kill rounds: %d kills, %d records, %d RPCs that reached a CPE", all.rounds, all.records, all.rpcs)
+}
+
+// killed adds up what TestKillRounds has seen.
+type killed struct{ rounds, records, rpcs int }
+
+func killRounds(t *testing.T, seed uint64, rounds int, all *killed) {
+	random := rand.New(rand.NewPCG(seed, 9))
 	listen, admin := ports(t)
 	acs := openACS(t, cwmptest.ACSConfig{Character: cwmptest.ConnectionBound, Script: changes(), FileBase: "http://" + listen,
 		Files: map[string][]byte{"/fw.bin": []byte(strings.Repeat("firmware", 2000))}})
 	// What is released before its record is durable is lost for certain where the
 	// journal takes its time.
-	file := plan{acs: acs.Addr(), listen: listen, admin: admin, level: "warn", journal: ", max_delay: 80ms",
+	file := plan{acs: acs.Addr(), listen: listen, admin: admin, level: "warn", journal: ", max_delay: 40ms",
 		sections: "timeouts: {session: 2s, session_reply: 2s}\n"}.write(t)
 	fleet, err := cwmptest.NewFleet(cwmptest.FleetConfig{
-		Devices: 24, Sessions: 1 << 30, Concurrency: 12, Rate: 300, Seed: *seed,
+		Devices: 24, Sessions: 1 << 30, Concurrency: 12, Rate: 300, Seed: seed,
 		Each: func(i int, cfg *cwmptest.DeviceConfig) {
 			*cfg = device("http://"+listen+"/acs", cfg.Identity.Serial)
-			cfg.FaultRate, cfg.Seed = 0.25, *seed+uint64(i)
+			cfg.FaultRate, cfg.Seed = 0.25, seed+uint64(i)
 			cfg.Quirks = []cwmptest.Quirks{{}, {ReconnectEachPost: true}, {WrongID: true}}[i%3]
 		},
 	})
@@ -45,20 +58,25 @@ func TestKill(t *testing.T) {
 	defer stop()
 	var ran sync.WaitGroup
 	ran.Go(func() { fleet.Run(running) })
-	for range rounds {
-		until := len(acs.Deliveries()) + 20 + random.IntN(60)
+	more := func(n int) {
+		until := len(acs.Deliveries()) + n
 		await(t, "the ACS has sent more", func() bool { return len(acs.Deliveries()) >= until })
+	}
+	for range rounds {
+		more(5 + random.IntN(40))
+		chance := time.NewTimer(time.Duration(random.IntN(40)) * time.Millisecond)
+		<-chance.C
 		c.kill()
 		c = spawn(t, file, admin)
 	}
-	until := len(acs.Deliveries()) + 40
-	await(t, "the ACS has sent more", func() bool { return len(acs.Deliveries()) >= until })
+	more(40)
 	stop()
 	ran.Wait()
 	if code := c.stop(); code != 0 {
 		t.Errorf("exit code %d\n%s", code, c.log)
 	}
-	checkKilled(t, openArchive(t, c.dir), fleet, acs, rounds)
+	all.rounds += rounds
+	checkKilled(t, openArchive(t, c.dir), fleet, acs, rounds, all)
 }
 
 // changes gives each session a set, and some a read, an object or a file too.
@@ -84,7 +102,7 @@ func changes() func(cwmptest.Informed) []cwmptest.Task {
 	}
 }
 
-func checkKilled(t *testing.T, a *archive, fleet *cwmptest.Fleet, acs *cwmptest.ACS, rounds int) {
+func checkKilled(t *testing.T, a *archive, fleet *cwmptest.Fleet, acs *cwmptest.ACS, rounds int, sum *killed) {
 	t.Helper()
 	all := a.records()
 	checkLedger(t, all)
@@ -134,7 +152,8 @@ func checkKilled(t *testing.T, a *archive, fleet *cwmptest.Fleet, acs *cwmptest.
 	if starts != rounds+1 {
 		t.Errorf("%d starts recorded of %d", starts, rounds+1)
 	}
-	t.Logf("%d records, %d sessions at the ACS, %d RPCs", len(all), len(acs.Informs()), len(known))
+	sum.records += len(all)
+	sum.rpcs += len(known)
 }
 
 func isRead(method string) bool { return strings.HasPrefix(method, "Get") }

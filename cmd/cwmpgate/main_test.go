@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,20 @@ import (
 var long = os.Getenv("CWMPGATE_LONG") == "1"
 
 var seed = flag.Uint64("seed", 1, "of what the tests leave to chance")
+
+// number is an environment variable that is a number, or what holds without it.
+func number(t testing.TB, name string, ordinary int) int {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return ordinary
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("%s=%s is not a number from 1", name, text)
+	}
+	return n
+}
 
 // program is the real binary, made at most once.
 var program struct {
