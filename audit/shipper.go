@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
+	"syscall"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -90,7 +92,7 @@ func (s *Shipper) Run(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil || errors.Is(err, journal.ErrClosed):
 			return nil
-		case errors.As(err, &damage):
+		case errors.As(err, &damage) && !isSystem(damage):
 			return fmt.Errorf("ship to %s: %w", s.cfg.Name, err)
 		case errors.As(err, &stopped):
 			s.metrics.errors.Inc()
@@ -114,6 +116,14 @@ func (s *Shipper) Run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// isSystem tells a segment that the system would not open or read now, for want
+// of descriptors perhaps, from one whose bytes are wrong.
+func isSystem(err error) bool {
+	var pe *fs.PathError
+	var errno syscall.Errno
+	return errors.As(err, &pe) || errors.As(err, &errno)
 }
 
 // ship brings one cut into the sink.
