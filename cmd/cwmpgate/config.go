@@ -106,7 +106,7 @@ func (c *config) Validate(at configs.At) {
 			item.Errorf("name", "tenant %q is there twice", t.Name)
 		}
 		tenants[t.Name] = true
-		if t.Match.Listener != "" && !listeners[t.Match.Listener] {
+		if t.Match.Listener != "" && !listeners[t.Match.Listener] && !at.Wrong("listeners") {
 			item.Errorf("match.listener", "no listener is called %q", t.Match.Listener)
 		}
 	}

@@ -47,7 +47,7 @@ type SelfSigned struct {
 // Validate reports a listener with no certificate at all, or with both kinds.
 func (c *Config) Validate(at configs.At) {
 	switch {
-	case len(c.Certificates) == 0 && c.SelfSigned.Directory == "":
+	case len(c.Certificates) == 0 && c.SelfSigned.Directory == "" && !at.Wrong("self_signed"):
 		at.Errorf("certificates", "TLS needs certificates, or self_signed with a directory for a first run")
 	case len(c.Certificates) > 0 && c.SelfSigned.Directory != "":
 		at.Errorf("self_signed", "certificates are given, so self_signed would never be used")

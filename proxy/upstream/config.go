@@ -53,7 +53,7 @@ func (c *Config) Validate(at configs.At) {
 	if u.User != nil {
 		at.Errorf("url", "the ACS's URL has a user name; CPEs' own credentials are passed on")
 	}
-	if (c.TLS != TLS{}) && u.Scheme != "https" {
+	if (c.TLS != TLS{}) && u.Scheme != "https" && !at.Wrong("url") {
 		at.Errorf("tls", "the ACS's URL is not https")
 	}
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
