@@ -8,7 +8,7 @@ BENCHTIME ?= 0.5s
 FUZZTIME  ?= 20s
 PACKAGES  ?= ./...
 
-.PHONY: all test check lint bench build docs fuzz clean
+.PHONY: all test check lint bench bench-proxies build docs fuzz clean
 
 all: build
 
@@ -27,6 +27,12 @@ check: lint
 # make bench BENCH=BenchmarkDecode BENCHTIME=3s PACKAGES=./cwmp
 bench:
 	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem $(PACKAGES)
+	@$(MAKE) --no-print-directory bench-proxies
+
+# The gateway beside nginx, HAProxy (where installed) and Go's ReverseProxy, in
+# about four minutes; longer and surer: make bench-proxies COMPARE='--rounds 10 --each 5s'
+bench-proxies: build
+	bin/cwmpload compare --gateway bin/cwmpgate $(COMPARE)
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./cmd/...

@@ -17,15 +17,16 @@ import (
 
 // flags are the command line of a load run.
 type flags struct {
-	target, acs, events           string
-	byConnection, allowRemote     bool
-	sessions, concurrency         int
-	devices, size, warmup         int
-	duration, timeout             time.Duration
-	rate                          float64
-	tls                           tlsFlags
-	keepAlive, newPerPost, asJSON bool
-	pids                          []int
+	target, acs, events       string
+	byConnection, allowRemote bool
+	sessions, concurrency     int
+	devices, size, warmup     int
+	duration, timeout         time.Duration
+	rate                      float64
+	tls                       tlsFlags
+	keepAlive, keepConnection bool
+	newPerPost, asJSON        bool
+	pids                      []int
 }
 
 // tlsFlags say how TLS is spoken to the target.
@@ -49,12 +50,13 @@ func (f *flags) register(c *cobra.Command) {
 	p.IntVar(&f.warmup, "warmup", 0, "sessions played before, and not counted")
 	p.DurationVar(&f.timeout, "timeout", 30*time.Second, "time one session may take")
 	p.BoolVar(&f.keepAlive, "keep-alive", false, "play Informs only, one after another on kept connections; each counts as a session")
+	p.BoolVar(&f.keepConnection, "keep-connection", false, "play sessions one after another on kept connections")
 	p.BoolVar(&f.newPerPost, "new-connection-per-post", false, "a new connection for every POST of a session")
 	p.IntSliceVar(&f.pids, "pid", nil, "process to measure; may be repeated")
 	p.BoolVar(&f.asJSON, "json", false, "print the result as JSON")
 	p.BoolVar(&f.allowRemote, "allow-remote", false, "allow addresses that are not loopback: load only what is yours")
 	f.tls.register(c)
-	c.MarkFlagsMutuallyExclusive("keep-alive", "new-connection-per-post")
+	c.MarkFlagsMutuallyExclusive("keep-alive", "keep-connection", "new-connection-per-post")
 }
 
 func (f *tlsFlags) register(c *cobra.Command) {
@@ -180,7 +182,7 @@ func (f *flags) config(ctx context.Context) (cfg loadConfig, err error) {
 	}
 	cfg = loadConfig{target: u, address: address, resume: f.tls.resume, sessions: f.sessions, duration: f.duration,
 		concurrency: f.concurrency, rate: f.rate, devices: f.devices, timeout: f.timeout, keepAlive: f.keepAlive,
-		newPerPost: f.newPerPost, messages: newMessages(f.size, mix)}
+		keepConnection: f.keepConnection, newPerPost: f.newPerPost, messages: newMessages(f.size, mix)}
 	if u.Scheme == "https" {
 		cfg.tls, err = f.tls.config(u.Hostname())
 	}

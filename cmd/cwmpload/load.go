@@ -28,8 +28,10 @@ type loadConfig struct {
 	devices     int
 	timeout     time.Duration // of one session
 	keepAlive   bool          // only Informs, on one connection a worker
-	newPerPost  bool
-	messages    *messages
+	// Whole sessions on one connection a worker.
+	keepConnection bool
+	newPerPost     bool
+	messages       *messages
 }
 
 // load plays sessions and counts.
@@ -206,7 +208,9 @@ func (w *worker) session(ctx context.Context, inform *template, n int) error {
 	if err := w.answerAll(ctx, until); err != nil {
 		return err
 	}
-	w.hangup()
+	if !cfg.keepConnection {
+		w.hangup()
+	}
 	return nil
 }
 

@@ -60,12 +60,13 @@ func TestSessionsAgainstOwnACS(t *testing.T) {
 		args         []string
 		requests     int64
 	}{
-		"by cookie":               {false, nil, 800},
-		"by connection":           {true, nil, 800},
-		"new connection per post": {false, []string{"--new-connection-per-post"}, 800},
-		"kept connections":        {false, []string{"--keep-alive"}, 200},
-		"rate and mix":            {false, []string{"--rate", "2000", "--events", "2 PERIODIC=3,0 BOOTSTRAP+1 BOOT"}, 800},
-		"warm-up":                 {false, []string{"--warmup", "50"}, 1000},
+		"by cookie":                    {false, nil, 800},
+		"by connection":                {true, nil, 800},
+		"new connection per post":      {false, []string{"--new-connection-per-post"}, 800},
+		"sessions on kept connections": {false, []string{"--keep-connection"}, 800},
+		"kept connections":             {false, []string{"--keep-alive"}, 200},
+		"rate and mix":                 {false, []string{"--rate", "2000", "--events", "2 PERIODIC=3,0 BOOTSTRAP+1 BOOT"}, 800},
+		"warm-up":                      {false, []string{"--warmup", "50"}, 1000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, address := openStub(t, c.byConnection, nil)
