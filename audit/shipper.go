@@ -118,8 +118,8 @@ func (s *Shipper) Run(ctx context.Context) error {
 	}
 }
 
-// isSystem tells a segment that the system would not open or read now, for want
-// of descriptors perhaps, from one whose bytes are wrong.
+// isSystem tells a segment that the system does not give now, since its directory
+// was moved perhaps, from one whose bytes are wrong.
 func isSystem(err error) bool {
 	var pe *fs.PathError
 	var errno syscall.Errno

@@ -13,8 +13,8 @@ import (
 	"github.com/cwmpgate/cwmpgate/audit/journal/journaltest"
 )
 
-// A segment that cannot be opened now, since descriptors have run out, is no
-// damage: the store is fed again once it can.
+// A segment that is not there now, since its directory was moved away, may come
+// back: the store is fed again once it does, and told of meanwhile.
 func TestShipperTriesAgainWhatTheSystemRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := journaltest.New()
@@ -32,7 +32,7 @@ func TestShipperTriesAgainWhatTheSystemRefuses(t *testing.T) {
 		if err != nil || ticket.Wait(t.Context()) != nil {
 			t.Fatal("not recorded", err)
 		}
-		disk.Fail(journaltest.Fault{Op: journaltest.Open, Path: "*.jrn", Times: 3, Err: syscall.EMFILE})
+		disk.Fail(journaltest.Fault{Op: journaltest.Open, Path: "*.jrn", Times: 3, Err: syscall.ENOENT})
 		sink := &flakySink{}
 		s := NewShipper(ShipperConfig{Name: "sqlite", Cursor: cursor, Sink: sink, Metrics: set})
 		ctx, cancel := context.WithCancel(t.Context())
