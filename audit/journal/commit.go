@@ -53,7 +53,7 @@ func (j *Journal) hasRoom(b *batch) (bool, error) {
 	if j.file == nil {
 		return false, nil
 	}
-	if j.tail().size+int64(len(b.buf)) <= j.cfg.SegmentSize {
+	if j.tail().size+int64(len(b.buf)) <= j.cfg.SegmentSize && j.follows(b) {
 		return true, j.inspect()
 	}
 	// Everything in it is synced: a failing Close loses nothing.
@@ -62,6 +62,13 @@ func (j *Journal) hasRoom(b *batch) (bool, error) {
 	}
 	j.file = nil
 	return false, nil
+}
+
+// follows says whether the batch goes on with the numbers and the log of what
+// is durable; it does not behind missing records and the end of another log,
+// which the last frame of the life before may come to stand next to.
+func (j *Journal) follows(b *batch) bool {
+	return b.first == j.durable+1 && j.logOf(b.first).id == j.logOf(j.durable).id
 }
 
 // inspect notices, once a second, that the segment was taken away: a deleted
@@ -81,7 +88,7 @@ func (j *Journal) inspect() error {
 // the same name holds nothing else and is replaced.
 func (j *Journal) begin(b *batch) error {
 	j.mu.Lock()
-	h := header{log: j.log(), first: b.first, at: j.durableAt}
+	h := header{log: j.logOf(b.first).id, first: b.first, at: j.durableAt}
 	before := j.segments
 	if n := len(before); n > 0 && before[n-1].first == b.first {
 		before = before[:n-1]

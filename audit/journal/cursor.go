@@ -160,7 +160,8 @@ func (c *Cursor) measure(to, records uint64, size int) (Cut, error) {
 	log := c.j.logOf(c.committed + 1)
 	c.j.mu.Unlock()
 	cut := Cut{Log: log.id.String(), First: c.committed + 1}
-	to = min(to, log.last, c.committed+records)
+	durable := min(to, log.last)
+	to = min(durable, c.committed+records)
 	at := c.at
 	err := c.j.walk(cut.First, to, &at, false, func(f frame) bool {
 		return f.records(func(e Entry) bool {
@@ -177,9 +178,28 @@ func (c *Cursor) measure(to, records uint64, size int) (Cut, error) {
 	})
 	if cut.Last > 0 {
 		// Damage further on is reported when its turn comes.
-		err = nil
+		return cut, nil
 	}
-	return cut, err
+	if g, missing := c.j.gapOf(cut.First); missing && err == nil {
+		cut.Last = min(durable, g.Last)
+	} else if err == nil {
+		panic("BUG: there is nothing in a cut, and nothing is missing")
+	}
+	return cut, c.lost(err)
+}
+
+// lost gives damage its name: what a cursor has not committed is not trimmed.
+func (c *Cursor) lost(err error) error {
+	if errors.Is(err, errTrimmed) {
+		if first := c.j.oldest(); first > c.committed+1 {
+			return &CorruptionError{segmentName(first), 0, missingBefore(c.committed+1, first)}
+		}
+	}
+	return err
+}
+
+func missingBefore(from, first uint64) error {
+	return fmt.Errorf("records %d to %d are missing before it", from, first-1)
 }
 
 // Read gives the records of a cut in order. The last pair may be an error,
@@ -195,7 +215,7 @@ func (c *Cursor) Read(cut Cut) iter.Seq2[Entry, error] {
 			yield(Entry{}, fmt.Errorf("journal cursor %s: records %d to %d are not there to be read", c.name, cut.First, cut.Last))
 			return
 		}
-		c.j.entries(cut.First, cut.Last, &c.at)(yield)
+		c.j.entries(cut.First, cut.Last, &c.at)(func(e Entry, err error) bool { return yield(e, c.lost(err)) })
 	}
 }
 

@@ -11,9 +11,11 @@
 //	log                   names the log
 //	<first record>.jrn    segments, the number in 16 decimal digits
 //	cursor-<name>         how far one reader has come
+//	gaps                  damage that was passed over by command
+//	<segment>.damaged-<n> the segment as it was found damaged at byte n
 //	*.tmp                 files that are not finished; removed at the next start
 //
-// Records are numbered from 1 without holes. A file gets its name only when
+// Records are numbered from 1 without holes but those that gaps names. A file gets its name only when
 // its bytes are on the medium, and the directory is synced before anything is
 // said to depend on the name.
 //
@@ -79,9 +81,24 @@
 // off, unless a cursor was given its records. Everything else is damage: it
 // stops whoever reads with a *CorruptionError, and nothing is discarded.
 //
+// # Damage that was passed over
+//
+// Skip lets readers go on behind damage. It changes no segment: it keeps a copy
+// and adds a line to the file gaps, which says where reading goes on when
+// nothing good stands at that byte and that record is due.
+//
+//	cwmpgate journal gaps 1
+//	gap <segment> <byte> <record due> <next record> <its byte> <seed> told|untold
+//
+// The records from the one due up to the next are missing. It is the whole
+// frame of the lowest number due, wherever in the segment it stands; where none
+// is, reading goes on at the file's end with the next segment. Seed is the
+// header's checksum, for a segment whose header is what is damaged. A line is
+// untold until a record of the gap is durable.
+//
 // # Text files
 //
-// log and cursors are lines of words separated by one space, each ending with
+// log, cursors and gaps are lines of words separated by one space, each ending with
 // a line feed. The last line is "crc32c" and the CRC32C of the lines before it
 // in 8 hex digits.
 //

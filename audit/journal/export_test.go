@@ -8,4 +8,7 @@ func InspectNow(j *Journal) {
 }
 
 // VerifyIn is Verify on another file system.
-func VerifyIn(fsys FS, dir string) ([]Problem, error) { return verify(fsys, dir) }
+func VerifyIn(fsys FS, dir string) ([]Problem, error) {
+	s, err := survey(fsys, dir)
+	return s.Problems, err
+}

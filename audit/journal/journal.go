@@ -139,6 +139,7 @@ type Journal struct {
 	logs     []logSpan // the last one is this journal's own
 	segments []segment // oldest first
 	cursors  map[string]*Cursor
+	gaps     []Gap  // replaced, never changed
 	size     int64  // of all segments, as far as they count
 	next     uint64 // number of the next record
 	durable  uint64 // number of the last one that is on the medium

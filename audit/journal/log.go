@@ -128,18 +128,16 @@ func parseLog(text []byte) (logs []logSpan, place string, err error) {
 	return logs, place, nil
 }
 
-func (j *Journal) knows(id logID) bool {
-	return slices.ContainsFunc(j.logs, func(l logSpan) bool { return l.id == id })
-}
-
 // logOf is the log that a record belongs to.
-func (j *Journal) logOf(seq uint64) logSpan {
-	for _, l := range j.logs {
+func (j *Journal) logOf(seq uint64) logSpan { return logOf(j.logs, seq) }
+
+func logOf(logs []logSpan, seq uint64) (l logSpan) {
+	for _, l = range logs {
 		if seq <= l.last {
-			return l
+			break
 		}
 	}
-	panic("BUG: record beyond the last log")
+	return l
 }
 
 // adopt gives a copied directory a log id of its own from the next record on,
@@ -149,7 +147,7 @@ func (j *Journal) adopt() error {
 		return j.failed
 	}
 	logs := slices.Clone(j.logs)
-	logs[len(logs)-1].last = j.durable
+	logs[len(logs)-1].last = j.next - 1
 	logs = append(logs, logSpan{id: newLogID(), last: maxSeq})
 	if err := j.writeLog(logs); err != nil {
 		return fmt.Errorf("adopt: %w", err)

@@ -30,6 +30,10 @@ var errTrimmed = errors.New("record was trimmed")
 func (j *Journal) walk(from, to uint64, at *place, fresh bool, each func(frame) bool) error {
 	for from <= to {
 		e, err := j.find(from)
+		if g, missing := j.gapOf(from); missing && errors.Is(err, errTrimmed) {
+			from = g.next()
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -61,7 +65,10 @@ func (j *Journal) find(seq uint64) (extent, error) {
 
 func (j *Journal) walkSegment(e extent, from, to uint64, at *place, fresh bool, each func(frame) bool) (next uint64, more bool, err error) {
 	name := segmentName(e.first)
-	sc, err := openSegment(j.fs, j.path(name))
+	j.mu.Lock()
+	logs, gaps := j.logs, j.gaps
+	j.mu.Unlock()
+	sc, err := openKnown(j.fs, j.path(name), logs, gaps)
 	if errors.Is(err, os.ErrNotExist) {
 		if _, gone := j.find(e.first); gone != nil {
 			return 0, false, gone
@@ -72,20 +79,17 @@ func (j *Journal) walkSegment(e extent, from, to uint64, at *place, fresh bool, 
 		return 0, false, err
 	}
 	defer sc.Close()
-	j.mu.Lock()
-	known := j.logOf(e.first).id == sc.head.log
-	j.mu.Unlock()
-	if !known {
-		return 0, false, &CorruptionError{name, 12, fmt.Errorf("belongs to another log, %s", sc.head.log)}
-	}
 	if at.segment == e.first && at.first <= from && at.offset <= sc.size {
 		sc.off, sc.next = at.offset, at.first
 	}
 	for sc.next <= min(e.last, to) {
 		here := place{e.first, sc.off, sc.next}
 		f, err := sc.frame()
+		if err == io.EOF && sc.next > e.last || f.first > e.last {
+			break // the rest is missing, by command
+		}
 		if err != nil {
-			return 0, false, damage(name, here, err)
+			return 0, false, damage(name, place{e.first, sc.off, sc.next}, err)
 		}
 		if f.last() > e.last {
 			return 0, false, &CorruptionError{name, f.offset, fmt.Errorf("%w: the next segment begins inside it", errOrder)}
@@ -110,8 +114,7 @@ func damage(name string, at place, err error) error {
 	switch {
 	case err == io.EOF:
 		err = fmt.Errorf("segment ends before record %d", at.first)
-	case torn(err), errors.Is(err, errFlags), errors.Is(err, errOrder), errors.Is(err, errLayout):
-	default:
+	case !damaged(err):
 		return fmt.Errorf("read segment %s at byte %d: %w", name, at.offset, err)
 	}
 	return &CorruptionError{name, at.offset, err}

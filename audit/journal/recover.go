@@ -45,6 +45,9 @@ func (j *Journal) recover() error {
 	if err := j.loadCursors(names); err != nil {
 		return err
 	}
+	if j.gaps, err = loadGaps(j.fs, j.dir, names); err != nil {
+		return err
+	}
 	return j.openSegments(firsts)
 }
 
@@ -115,19 +118,19 @@ func (j *Journal) openSegments(firsts []uint64) error {
 // written once more, into a new segment, before anybody sees its records.
 func (j *Journal) openLast(first uint64) error {
 	name := segmentName(first)
-	sc, err := openSegment(j.fs, j.path(name))
+	sc, err := openKnown(j.fs, j.path(name), j.logs, j.gaps)
 	if err != nil {
 		return err
 	}
 	defer sc.Close()
-	if !j.knows(sc.head.log) {
-		return &CorruptionError{name, 12, fmt.Errorf("belongs to another log, %s", sc.head.log)}
-	}
 	var last frame
 	at := sc.head.at
 	for {
 		f, err := sc.frame()
 		if err == io.EOF {
+			if err := sc.stray(); err != nil {
+				return damage(name, place{first, sc.off, sc.next}, err)
+			}
 			break
 		}
 		if err != nil {
@@ -145,17 +148,33 @@ func (j *Journal) openLast(first uint64) error {
 		sc.buf, last.bytes = last.bytes, nil
 		last = f
 	}
-	if last.count == 0 {
+	if sc.next == first {
 		return &CorruptionError{name, headerSize, errors.New("segment has no records")}
+	}
+	for _, c := range j.cursors {
+		if c.seen() >= sc.next {
+			return &CorruptionError{name, sc.off, endsBefore(sc.next, c)}
+		}
 	}
 	if n := len(j.segments); n > 0 {
 		j.segments[n-1].suspect = sc.head.flags&afterSuspect != 0
 	}
-	j.segments = append(j.segments, segment{first: first, at: sc.head.at, size: last.offset, suspect: true})
-	j.size += last.offset
+	s := segment{first: first, at: sc.head.at, size: last.offset, suspect: true}
+	if last.count > 0 {
+		j.stuck = &batch{buf: last.bytes, first: last.first, count: last.count, at: last.at}
+	} else {
+		s.size = sc.size // all its records are missing, by command
+	}
+	j.segments = append(j.segments, s)
+	j.size += s.size
 	j.next, j.at, j.durableAt = sc.next, max(at, last.at), at
-	j.stuck = &batch{buf: last.bytes, first: last.first, count: last.count, at: last.at}
 	return nil
+}
+
+// endsBefore says that a cursor was given what is not there: a cursor is only
+// ever given what was durable.
+func endsBefore(next uint64, c *Cursor) error {
+	return fmt.Errorf("journal ends with record %d, but cursor %s was given record %d", next-1, c.name, c.seen())
 }
 
 // carry writes the last frame once more. A disk that fails now does not keep

@@ -172,11 +172,13 @@ func (f frame) records(each func(Entry) bool) bool {
 type scanner struct {
 	src  Source
 	size int64
+	name string // of the file
 	head header
 	seed uint32
 	off  int64  // of the next frame
 	next uint64 // its first record
 	buf  []byte // of the last frame; nil: the next one gets a new one
+	gaps []Gap
 }
 
 // openSegment checks name and header.
@@ -185,16 +187,16 @@ func openSegment(fsys FS, path string) (*scanner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open segment %s: %w", filepath.Base(path), err)
 	}
-	s := &scanner{src: src}
-	if err := s.start(path); err != nil {
+	s := &scanner{src: src, name: filepath.Base(path)}
+	if err := s.start(); err != nil {
 		_ = src.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *scanner) start(path string) (err error) {
-	name := filepath.Base(path)
+func (s *scanner) start() (err error) {
+	name := s.name
 	if s.size, err = s.src.Size(); err != nil {
 		return fmt.Errorf("read segment %s: %w", name, err)
 	}
@@ -226,10 +228,21 @@ func (s *scanner) read(p []byte, off int64) error {
 	return err
 }
 
-// frame reads the next frame; io.EOF at the end of the file. After any other
-// error the scanner stands where it stood. The frame lives until the next
-// call, unless buf is set to nil between.
+// frame reads the next frame, behind what was passed over by command; io.EOF
+// at the end of the file, where next is then behind missing numbers. With any
+// other error the scanner stands where it is about. The frame lives until the
+// next call, unless buf is set to nil between.
 func (s *scanner) frame() (frame, error) {
+	for passed := 0; ; passed++ {
+		f, err := s.one()
+		if err == nil || !damaged(err) || passed > len(s.gaps) || !s.pass() {
+			return f, err
+		}
+	}
+}
+
+// one reads the frame that stands here.
+func (s *scanner) one() (frame, error) {
 	if s.off == s.size {
 		return frame{}, io.EOF
 	}
@@ -299,35 +312,6 @@ func (f frame) check() error {
 		return errLayout
 	}
 	return nil
-}
-
-// validBehind looks for a frame anywhere behind off that could follow: with
-// one there, off is not the end of what was written.
-func (s *scanner) validBehind(off int64) (int64, error) {
-	const window = 1 << 20
-	buf := make([]byte, window+frameHeaderSize)
-	var scratch []byte
-	for base := off + 1; s.size-base >= frameHeaderSize; base += window {
-		part := buf[:min(s.size-base, int64(len(buf)))]
-		if err := s.read(part, base); err != nil {
-			return 0, err
-		}
-		for i := 0; i < window && i+frameHeaderSize <= len(part); i++ {
-			left := s.size - base - int64(i)
-			length := int64(binary.BigEndian.Uint32(part[i:]))
-			// Cheap tests first: the checksum is tried on few places.
-			if length < frameHeaderSize+recordHeaderSize || length > left ||
-				binary.BigEndian.Uint32(part[i+12:]) == 0 ||
-				binary.BigEndian.Uint64(part[i+16:])-s.next > uint64(s.size) {
-				continue
-			}
-			var err error
-			if _, scratch, err = s.at(base+int64(i), scratch); err == nil {
-				return base + int64(i), nil
-			}
-		}
-	}
-	return 0, nil
 }
 
 // maxSeq is the last number that a segment's name has room for.

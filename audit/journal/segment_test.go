@@ -232,3 +232,21 @@ func FuzzText(f *testing.F) {
 		}
 	})
 }
+
+// FuzzGaps: as FuzzText, for the file that says what was passed over.
+func FuzzGaps(f *testing.F) {
+	f.Add("gap 0000000000000001.jrn 48 1 3 120 89abcdef told\ngap 0000000000000009.jrn 0 4 9 0 00000000 untold\n")
+	f.Add("gap 0000000000000001.jrn 48 3 1 120 89abcdef told\n")
+	f.Fuzz(func(t *testing.T, lines string) {
+		text := sealText(strings.Split(gapsTitle+"\n"+strings.TrimSuffix(lines, "\n"), "\n")...)
+		gaps, err := parseGaps(text)
+		if err == nil && !bytes.Equal(formatGaps(gaps), text) {
+			t.Errorf("%q is %q again", text, formatGaps(gaps))
+		}
+		for _, g := range gaps {
+			if g.First == 0 || g.Last > maxSeq || g.next() < g.First || g.Offset < 0 || g.resume < 0 {
+				t.Errorf("%q gives %+v", text, g)
+			}
+		}
+	})
+}

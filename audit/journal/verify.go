@@ -20,6 +20,8 @@ type Problem struct {
 	// segment: Open cuts it off. On a journal in use it may be a write that is
 	// just going on.
 	Torn bool
+
+	next uint64 // the record that was to come here
 }
 
 func (p Problem) String() string {
@@ -29,30 +31,9 @@ func (p Problem) String() string {
 // Verify reads a journal's directory from end to end and names the first bad
 // thing in each file. It changes nothing and takes no lock. An error means
 // that the directory could not be looked at.
-func Verify(dir string) ([]Problem, error) { return verify(osFS{}, dir) }
-
-func verify(fsys FS, dir string) ([]Problem, error) {
-	d, err := openDirectory(fsys, dir)
-	if err != nil {
-		return nil, fmt.Errorf("verify journal %s: %w", dir, err)
-	}
-	problems := d.problems
-	for i, first := range d.firsts {
-		if p := d.check(i); p != nil {
-			if errors.Is(p.Err, os.ErrNotExist) {
-				continue // trimmed in the meantime
-			}
-			p.File = segmentName(first)
-			problems = append(problems, *p)
-		}
-	}
-	for _, c := range d.cursors {
-		if seen := c.seen(); d.last > 0 && seen > d.last {
-			problems = append(problems, Problem{File: cursorPrefix + c.name,
-				Err: fmt.Errorf("was given record %d, but the journal ends with %d", seen, d.last)})
-		}
-	}
-	return problems, nil
+func Verify(dir string) ([]Problem, error) {
+	s, err := survey(osFS{}, dir)
+	return s.Problems, err
 }
 
 // Scan gives the records of a directory from a number on without opening it
@@ -89,9 +70,10 @@ type directory struct {
 	fs       FS
 	dir      string
 	logs     []logSpan
+	place    string // as the log file names it
 	firsts   []uint64
 	cursors  []*Cursor
-	last     uint64 // last record found
+	gaps     []Gap
 	problems []Problem
 }
 
@@ -102,9 +84,12 @@ func openDirectory(fsys FS, dir string) (*directory, error) {
 	}
 	slices.Sort(names)
 	d := &directory{fs: fsys, dir: dir, firsts: segmentNames(names)}
+	if d.gaps, err = loadGaps(fsys, dir, names); err != nil {
+		d.problems = append(d.problems, Problem{File: gapsName, Err: err})
+	}
 	text, err := readFile(fsys, filepath.Join(dir, logName), textLimit)
 	if err == nil {
-		d.logs, _, err = parseLog(text)
+		d.logs, d.place, err = parseLog(text)
 	}
 	if err != nil {
 		d.problems = append(d.problems, Problem{File: logName, Err: err})
@@ -118,6 +103,9 @@ func openDirectory(fsys FS, dir string) (*directory, error) {
 		text, err := readFile(fsys, filepath.Join(dir, file), textLimit)
 		if err == nil {
 			c.committed, c.open, err = parseCursor(text)
+		}
+		if errors.Is(err, os.ErrNotExist) {
+			continue // dropped in the meantime
 		}
 		if err != nil {
 			d.problems = append(d.problems, Problem{File: file, Err: err})
@@ -136,55 +124,77 @@ func (d *directory) end(i int) uint64 {
 	return maxSeq
 }
 
-// check looks through one segment.
-func (d *directory) check(i int) *Problem {
-	return d.walk(i, func(frame) bool { return true })
+// before is what is wrong ahead of all segments: records are missing there that
+// a cursor has not come to.
+func (d *directory) before() *Problem {
+	from := d.firsts[0]
+	for _, c := range d.cursors {
+		if _, missing := gapOf(d.gaps, c.committed+1); !missing {
+			from = min(from, c.committed+1)
+		}
+	}
+	if from == d.firsts[0] {
+		return nil
+	}
+	return &Problem{File: segmentName(d.firsts[0]), Err: missingBefore(from, d.firsts[0]), next: from}
 }
 
 // errStopped is no problem: whoever was given the frames wants no more.
 var errStopped = &Problem{Err: errors.New("stopped")}
 
 func (d *directory) walk(i int, each func(frame) bool) *Problem {
-	sc, err := openSegment(d.fs, filepath.Join(d.dir, segmentName(d.firsts[i])))
+	first := d.firsts[i]
+	sc, err := openKnown(d.fs, filepath.Join(d.dir, segmentName(first)), d.logs, d.gaps)
 	if err != nil {
 		if c := (*CorruptionError)(nil); errors.As(err, &c) {
-			return &Problem{Offset: c.Offset, Err: c.Err}
+			return &Problem{Offset: c.Offset, Err: c.Err, next: first}
 		}
-		return &Problem{Err: err}
+		return &Problem{Err: err, next: first}
 	}
 	defer sc.Close()
-	if d.logs != nil && !slices.ContainsFunc(d.logs, func(l logSpan) bool { return l.id == sc.head.log }) {
-		return &Problem{Offset: 12, Err: fmt.Errorf("belongs to another log, %s", sc.head.log)}
-	}
 	end, last := d.end(i), i == len(d.firsts)-1
 	for sc.next <= end {
-		off := sc.off
 		f, err := sc.frame()
-		switch {
-		case err == io.EOF && last && off > headerSize:
+		if err == io.EOF && sc.next > end || f.first > end {
 			return nil
+		}
+		switch {
+		case err == io.EOF && last && sc.next > first:
+			return d.short(sc)
 		case err == io.EOF:
-			return &Problem{Offset: off, Err: fmt.Errorf("segment ends before record %d", sc.next)}
+			return &Problem{Offset: sc.off, Err: fmt.Errorf("segment ends before record %d", sc.next), next: sc.next}
 		case err != nil:
 			return d.problem(sc, last, err)
 		case f.last() > end:
-			return &Problem{Offset: off, Err: fmt.Errorf("%w: the next segment begins inside it", errOrder)}
+			return &Problem{Offset: f.offset, Err: fmt.Errorf("%w: the next segment begins inside it", errOrder), next: f.first}
 		}
-		d.last = f.last()
 		sc.buf = nil
 		if !each(f) {
 			return errStopped
 		}
 	}
-	if sc.off < sc.size && !d.suspect(i) {
-		return &Problem{Offset: sc.off, Err: errors.New("bytes behind the last record")}
+	if sc.off < sc.size && !d.suspect(i) && !(sc.pass() && sc.off == sc.size) {
+		return &Problem{Offset: sc.off, Err: errors.New("bytes behind the last record"), next: sc.next}
+	}
+	return nil
+}
+
+// short is what is wrong with a journal that ends here in good order.
+func (d *directory) short(sc *scanner) *Problem {
+	for _, c := range d.cursors {
+		if c.seen() >= sc.next {
+			return &Problem{Offset: sc.off, Err: endsBefore(sc.next, c), next: sc.next}
+		}
+	}
+	if err := sc.stray(); err != nil {
+		return &Problem{Offset: sc.off, Err: err, next: sc.next}
 	}
 	return nil
 }
 
 func (d *directory) problem(sc *scanner, last bool, err error) *Problem {
-	p := &Problem{Offset: sc.off, Err: err}
-	if last && torn(err) && sc.off > headerSize {
+	p := &Problem{Offset: sc.off, Err: err, next: sc.next}
+	if last && torn(err) && sc.off > headerSize && d.short(sc) == nil {
 		behind, serr := sc.validBehind(sc.off)
 		p.Torn = serr == nil && behind == 0
 	}
