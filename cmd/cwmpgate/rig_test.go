@@ -90,7 +90,13 @@ type rig struct {
 // start runs a gateway until the test ends or close is called.
 func start(t testing.TB, p plan) *rig {
 	t.Helper()
-	r := &rig{t: t, file: p.write(t), log: &logbook{}, done: make(chan error, 1)}
+	return startFile(t, p.write(t))
+}
+
+// startFile does the same with a config file of the test's own.
+func startFile(t testing.TB, file string) *rig {
+	t.Helper()
+	r := &rig{t: t, file: file, log: &logbook{}, done: make(chan error, 1)}
 	r.dir = filepath.Dir(r.file)
 	c, err := loadConfig(r.file)
 	if err != nil {
