@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base32"
 	"strings"
 	"time"
@@ -92,23 +91,6 @@ func (x *exchange) eachCookie(f func(key sessionKey)) {
 			}
 		})
 	}
-}
-
-// sessionKey is a cookie or nonce of a tenant, hashed: what peers send is long
-// at their will, and kept for as long as a session.
-type sessionKey [16]byte
-
-func (t *tenant) cookieKey(pair []byte) sessionKey { return t.sessionKey('c', pair) }
-func (t *tenant) nonceKey(nonce string) sessionKey { return t.sessionKey('n', []byte(nonce)) }
-
-func (t *tenant) sessionKey(kind byte, text []byte) (k sessionKey) {
-	h := sha256.New()
-	h.Write([]byte(t.name))
-	h.Write([]byte{0, kind})
-	h.Write(text)
-	sum := h.Sum(nil)
-	copy(k[:], sum)
-	return k
 }
 
 // joinInform begins a session, unless the Inform is the next round of one that
