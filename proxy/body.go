@@ -73,28 +73,29 @@ const (
 // buffers hands out body buffers.
 type buffers struct {
 	budget       *budget
-	small, large sync.Pool // of *[]byte
+	small, large sync.Pool // of pointers to arrays: those to slices would be garbage
 }
 
 // take returns an empty buffer with room for n bytes, at most maxPooled.
 func (bs *buffers) take(n int) []byte {
-	pool, size := &bs.small, smallBuffer
 	if n > smallBuffer {
-		pool, size = &bs.large, maxPooled
+		if p, ok := bs.large.Get().(*[maxPooled]byte); ok {
+			return p[:0]
+		}
+		return make([]byte, 0, maxPooled)
 	}
-	if p, ok := pool.Get().(*[]byte); ok {
-		return (*p)[:0]
+	if p, ok := bs.small.Get().(*[smallBuffer]byte); ok {
+		return p[:0]
 	}
-	return make([]byte, 0, size)
+	return make([]byte, 0, smallBuffer)
 }
 
 func (bs *buffers) recycle(b []byte) {
-	b = b[:0]
 	switch cap(b) {
 	case smallBuffer:
-		bs.small.Put(&b)
+		bs.small.Put((*[smallBuffer]byte)(b[:smallBuffer]))
 	case maxPooled:
-		bs.large.Put(&b)
+		bs.large.Put((*[maxPooled]byte)(b[:maxPooled]))
 	}
 }
 

@@ -124,7 +124,7 @@ func (l *Limits) Validate(at configs.At) {
 type Timeouts struct {
 	Handshake    configs.Duration `yaml:"handshake" min:"10ms" doc:"From the connection to the end of the TLS handshake."`
 	Head         configs.Duration `yaml:"head" min:"10ms" doc:"From the first byte of a request to the end of its head."`
-	Body         configs.Duration `yaml:"body" min:"10ms" doc:"For the body of a request."`
+	Body         configs.Duration `yaml:"body" min:"10ms" doc:"For the body of a request; 16 s more are earned with each 256 KiB that came."`
 	Write        configs.Duration `yaml:"write" min:"10ms" doc:"For a CPE to take an answer."`
 	Idle         configs.Duration `yaml:"idle" min:"10ms" doc:"A connection without a request and without an open session."`
 	Connect      configs.Duration `yaml:"connect" min:"10ms" doc:"For a connection to the ACS, its TLS handshake included."`

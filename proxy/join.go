@@ -3,7 +3,6 @@ package proxy
 import (
 	"crypto/rand"
 	"encoding/base32"
-	"strings"
 	"time"
 
 	"github.com/cwmpgate/cwmpgate/audit"
@@ -233,5 +232,7 @@ func (s *session) ownSetCookie() h1.Field {
 func newSessionID() string {
 	var b [10]byte
 	rand.Read(b[:])
-	return strings.ToLower(base32.StdEncoding.EncodeToString(b[:]))
+	return lowerBase32.EncodeToString(b[:])
 }
+
+var lowerBase32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567")

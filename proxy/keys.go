@@ -14,12 +14,10 @@ func (t *tenant) cookieKey(pair []byte) sessionKey { return t.sessionKey('c', pa
 func (t *tenant) nonceKey(nonce string) sessionKey { return t.sessionKey('n', []byte(nonce)) }
 
 func (t *tenant) sessionKey(kind byte, text []byte) (k sessionKey) {
-	h := sha256.New()
-	h.Write([]byte(t.name))
-	h.Write([]byte{0, kind})
-	h.Write(text)
-	sum := h.Sum(nil)
-	copy(k[:], sum)
+	var room [256]byte // enough for nearly every cookie, and no garbage
+	named := append(append(append(room[:0], t.name...), 0, kind), text...)
+	sum := sha256.Sum256(named)
+	copy(k[:], sum[:])
 	return k
 }
 

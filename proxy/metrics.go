@@ -5,6 +5,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/cwmp"
 )
 
@@ -20,6 +21,7 @@ type gatewayMetrics struct {
 	acceptErrors     *metrics.Counter
 	connectionErrors *metrics.Counter
 	rpcs             map[string][]*metrics.Counter
+	ends             map[string]*metrics.Counter // of sessions, by how
 }
 
 func newGatewayMetrics(set *metrics.Set, g *Gateway) *gatewayMetrics {
@@ -33,10 +35,14 @@ func newGatewayMetrics(set *metrics.Set, g *Gateway) *gatewayMetrics {
 		acceptErrors:     set.NewCounter("cwmpgate_accept_errors_total"),
 		connectionErrors: set.NewCounter("cwmpgate_connection_errors_total"),
 		rpcs:             make(map[string][]*metrics.Counter),
+		ends:             make(map[string]*metrics.Counter),
 	}
 	set.NewGauge("cwmpgate_sessions_open", func() float64 { return float64(g.sessions.count()) })
 	set.NewGauge("cwmpgate_connections_open", func() float64 { return float64(g.gate.count()) })
 	set.NewGauge("cwmpgate_body_bytes", func() float64 { return float64(g.buffers.budget.used.Load()) })
+	for _, how := range audit.SessionEnds() {
+		m.ends[how] = set.GetOrCreateCounter(fmt.Sprintf("cwmpgate_sessions_ended_total{how=%q}", how))
+	}
 	// Held rather than looked up: one is counted for every message.
 	for _, from := range []string{"cpe", "acs"} {
 		for method := cwmp.MethodUnknown; method <= cwmp.MethodKicked; method++ {
@@ -60,9 +66,7 @@ func (m *gatewayMetrics) refusal(from, reason string) *metrics.Counter {
 	return m.set.GetOrCreateCounter(fmt.Sprintf("cwmpgate_refusals_total{from=%q,reason=%q}", from, reason))
 }
 
-func (m *gatewayMetrics) sessionEnded(how string) *metrics.Counter {
-	return m.set.GetOrCreateCounter(fmt.Sprintf("cwmpgate_sessions_ended_total{how=%q}", how))
-}
+func (m *gatewayMetrics) sessionEnded(how string) *metrics.Counter { return m.ends[how] }
 
 func (m *gatewayMetrics) connectionRefused(reason string) *metrics.Counter {
 	return m.set.GetOrCreateCounter(fmt.Sprintf("cwmpgate_connections_refused_total{reason=%q}", reason))
