@@ -34,7 +34,7 @@ func guess(name []byte) class {
 	if len(name) < 3 {
 		return plain
 	}
-	for _, noun := range nouns {
+	for _, noun := range nounsBy[name[len(name)-1]] {
 		if endsIn(name, noun) {
 			if isInnocent(name) {
 				return plain
@@ -48,10 +48,21 @@ func guess(name []byte) class {
 	return plain
 }
 
-// endsIn is bytes.HasSuffix that looks at the last byte first: nearly every
-// name is asked for nearly every word in vain.
+// Words by their last letter, in the order in which they stand above: nearly
+// every name would be asked for nearly every word in vain.
+var qualifiersBy, nounsBy = byLastLetter(qualifiers[:]), byLastLetter(nouns[:])
+
+func byLastLetter(words []string) (by [256][]string) {
+	for _, word := range words {
+		last := word[len(word)-1]
+		by[last] = append(by[last], word)
+	}
+	return by
+}
+
+// endsIn is strings.HasSuffix for a name.
 func endsIn(name []byte, word string) bool {
-	return len(name) >= len(word) && name[len(name)-1] == word[len(word)-1] && string(name[len(name)-len(word):]) == word
+	return len(name) >= len(word) && string(name[len(name)-len(word):]) == word
 }
 
 func isInnocent(name []byte) bool {
@@ -73,10 +84,12 @@ func strip(name []byte) []byte {
 		for n := len(short); n > 0 && (short[n-1] <= '9' && short[n-1] >= '0' || short[n-1] == '_' || short[n-1] == '-'); n-- {
 			short = short[:n-1]
 		}
-		for _, word := range qualifiers {
-			if endsIn(short, word) {
-				short = short[:len(short)-len(word)]
-				break
+		if n := len(short); n > 0 {
+			for _, word := range qualifiersBy[short[n-1]] {
+				if endsIn(short, word) {
+					short = short[:n-len(word)]
+					break
+				}
 			}
 		}
 		if n := len(short); n > 3 && short[n-1] == 's' && short[n-2] != 's' {
