@@ -24,11 +24,13 @@ func syncedMetrics(set *metrics.Set) func(journal.Commit) {
 }
 
 // journalMetrics tells the journal's state.
-func journalMetrics(set *metrics.Set, j *journal.Journal) {
+func journalMetrics(set *metrics.Set, j *journal.Journal, c journalConfig) {
 	gauge := func(name string, f func(journal.Stats) float64) {
 		set.NewGauge(name, func() float64 { return f(j.Stats()) })
 	}
 	gauge("cwmpgate_journal_size_bytes", func(s journal.Stats) float64 { return float64(s.Bytes) })
+	gauge("cwmpgate_journal_held_bytes", func(s journal.Stats) float64 { return float64(held(s, c)) })
+	gauge("cwmpgate_journal_max_size_bytes", func(journal.Stats) float64 { return float64(c.MaxSize) })
 	gauge("cwmpgate_journal_segments", func(s journal.Stats) float64 { return float64(s.Segments) })
 	gauge("cwmpgate_journal_writable", func(s journal.Stats) float64 {
 		if s.Err != nil || s.Full {

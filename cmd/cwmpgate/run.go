@@ -99,11 +99,15 @@ func build(c *config, log zerolog.Logger) (*gate, error) {
 	if err := makeKeys(c); err != nil {
 		return nil, err
 	}
+	synced, alarm := syncedMetrics(g.metrics), &sizeAlarm{log: log, settings: c.Journal}
 	g.journal = journal.New(journal.Config{
 		Directory: string(c.Journal.Directory), MaxSize: int64(c.Journal.MaxSize), SegmentSize: int64(c.Journal.SegmentSize),
 		MaxDelay: orNone(c.Journal.MaxDelay), KeepAfterAck: orNone(c.Journal.KeepAfterAck),
-		Logf:   func(format string, args ...any) { log.Warn().Str("part", "journal").Msgf(format, args...) },
-		Synced: syncedMetrics(g.metrics),
+		Logf: func(format string, args ...any) { log.Warn().Str("part", "journal").Msgf(format, args...) },
+		Synced: func(c journal.Commit) {
+			synced(c)
+			alarm.committed(c.Bytes, g.journal.Stats)
+		},
 	})
 	g.recorder = audit.NewRecorder(audit.Config{
 		Node: c.Node, MaxValue: c.Record.MaxValue, OnFailure: c.Journal.OnFailure,
@@ -117,7 +121,7 @@ func build(c *config, log zerolog.Logger) (*gate, error) {
 		return nil, err
 	}
 	g.gateway = gateway
-	journalMetrics(g.metrics, g.journal)
+	journalMetrics(g.metrics, g.journal, c.Journal)
 	if c.Admin.Metrics != "" {
 		g.admin = &admin{address: c.Admin.Metrics.String(), set: g.metrics, ready: g.ready}
 	}
