@@ -55,9 +55,11 @@ func (e *encoder) head(kind, node string, o *Origin) {
 	e.rest = dst
 }
 
-// trim gives the memory of a large record back.
+// trim gives the memory of a large record back. Few encoders are used at once,
+// since nothing waits while it has one, and growing into the room for a whole
+// data model anew would cost more than encoding it.
 func (e *encoder) trim() {
-	const keep = 1 << 20
+	const keep = 4 << 20
 	if cap(e.rest) > keep {
 		e.rest = nil
 	}
