@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -75,6 +76,7 @@ func (l *listener) accept(ctx context.Context, conns *sync.WaitGroup) {
 // handle carries one connection from its handshake to its end.
 func (l *listener) handle(ctx context.Context, c net.Conn) {
 	g := l.gateway
+	deepen()
 	if l.tls == nil {
 		newConn(l, c, nil).serve(ctx)
 		return
@@ -100,6 +102,15 @@ func (l *listener) handle(ctx context.Context, c net.Conn) {
 	state := tc.ConnectionState()
 	g.metrics.handshakes.Inc()
 	newConn(l, tc, &state).serve(ctx)
+}
+
+// deepen has the goroutine's stack grow at once to what a handshake needs. By
+// itself it would grow three times, each time with more on it to copy.
+//
+//go:noinline
+func deepen() {
+	var room [14 << 10]byte
+	runtime.KeepAlive(&room)
 }
 
 // refuseConnection counts a connection that is turned away before it has said
