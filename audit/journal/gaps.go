@@ -14,6 +14,7 @@ import (
 // Gap is a damaged place that was passed over by command. Readers meet it
 // only where nothing good stands: bytes that were put back are read again.
 type Gap struct {
+	Log     string // of the missing records
 	Segment string // file name
 	Offset  int64  // byte in that file
 	// First to Last are the records that are missing; none is where Last is
@@ -37,6 +38,12 @@ func (g Gap) Kept() string {
 	return fmt.Sprintf("%s.damaged-%d", g.Segment, g.Offset)
 }
 
+// named fills in what stands in no file.
+func (g Gap) named(logs []logSpan) Gap {
+	g.Log = logOf(logs, g.First).id.String()
+	return g
+}
+
 // next is the record that reading goes on with.
 func (g Gap) next() uint64 { return g.Last + 1 }
 
@@ -44,7 +51,13 @@ func (g Gap) next() uint64 { return g.Last + 1 }
 func (j *Journal) Gaps() []Gap {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(j.gaps), func(g Gap) bool { return g.told })
+	var untold []Gap
+	for _, g := range j.gaps {
+		if !g.told {
+			untold = append(untold, g.named(j.logs))
+		}
+	}
+	return untold
 }
 
 // Told notes durably that a record of these gaps is durable.
@@ -52,8 +65,8 @@ func (j *Journal) Told(told []Gap) error {
 	j.mu.Lock()
 	gaps := slices.Clone(j.gaps)
 	j.mu.Unlock()
-	for i := range gaps {
-		gaps[i].told = gaps[i].told || slices.Contains(told, gaps[i])
+	for i, g := range gaps {
+		gaps[i].told = g.told || slices.Contains(told, g.named(j.logs))
 	}
 	if err := saveGaps(j.fs, j.dir, gaps); err != nil {
 		return err

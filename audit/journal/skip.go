@@ -55,7 +55,7 @@ func skip(cfg Config, segment string, offset int64) (Gap, error) {
 			return Gap{}, fmt.Errorf("keep a copy: %w", err)
 		}
 	}
-	return g, saveGaps(d.fs, d.dir, append(d.needed(), g))
+	return g.named(d.logs), saveGaps(d.fs, d.dir, append(d.needed(), g))
 }
 
 // needed are the gaps that a reader may still come to or that nobody was told

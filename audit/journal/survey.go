@@ -45,13 +45,16 @@ func survey(fsys FS, dir string) (Survey, error) {
 	if err != nil {
 		return Survey{}, fmt.Errorf("verify journal %s: %w", dir, err)
 	}
-	s := Survey{Gaps: d.gaps, Problems: d.problems, Copied: d.copied()}
+	s := Survey{Problems: d.problems, Copied: d.copied()}
 	for i, l := range d.logs {
 		if i < len(d.logs)-1 {
 			s.Earlier = append(s.Earlier, l.id.String())
 		} else {
 			s.Log = l.id.String()
 		}
+	}
+	for _, g := range d.gaps {
+		s.Gaps = append(s.Gaps, g.named(d.logs))
 	}
 	if len(d.firsts) == 0 {
 		s.Problems = append(s.Problems, d.empty()...)

@@ -57,6 +57,9 @@ func Scan(dir string, from uint64) iter.Seq2[Entry, error] {
 			if p == errStopped {
 				return
 			}
+			if p != nil && errors.Is(p.Err, os.ErrNotExist) {
+				continue // trimmed in the meantime
+			}
 			if p != nil && !p.Torn {
 				yield(Entry{}, &CorruptionError{segmentName(d.firsts[i]), p.Offset, p.Err})
 				return

@@ -36,7 +36,7 @@ brings what is in the journal to the store.`,
 			if err != nil {
 				return err
 			}
-			return serve(cmd.Context(), c, cmd.ErrOrStderr(), nil)
+			return hintJournal(serve(cmd.Context(), c, cmd.ErrOrStderr(), nil), file)
 		},
 	}
 	configFlag(cmd, &file)
@@ -146,6 +146,9 @@ func (g *gate) open(ctx context.Context) error {
 	if err := g.openStore(ctx); err != nil {
 		return err
 	}
+	if err := g.tellGaps(ctx); err != nil {
+		return err
+	}
 	start, err := g.recorder.System(audit.System{What: audit.SystemStart, Why: "run", Detail: []audit.Pair{{Name: "version", Value: versionText()}}})
 	if err == nil {
 		err = start.Wait(ctx)
@@ -232,7 +235,7 @@ func (g *gate) run(ctx context.Context) error {
 		err := g.shipper.Run(shipping)
 		if err != nil {
 			// The gateway goes on: what must be durable is in the journal.
-			g.log.Error().Err(err).Msg("the store is not fed any more; see docs/journal.md")
+			g.log.Error().Err(err).Msg(storeStopped(err))
 		}
 		shipped <- err
 	}()

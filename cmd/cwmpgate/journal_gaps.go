@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/cwmpgate/cwmpgate/audit"
+	"github.com/cwmpgate/cwmpgate/audit/journal"
+)
+
+// tellGaps writes a record of each damaged place that was passed over since the
+// last start. Where it ends between the record and the note of it, the next
+// start tells it again.
+func (g *gate) tellGaps(ctx context.Context) error {
+	gaps := g.journal.Gaps()
+	for _, gap := range gaps {
+		t, err := g.recorder.System(gapRecord(gap))
+		if err == nil {
+			err = t.Wait(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("record what is missing in the journal: %w", err)
+		}
+		g.log.Warn().Msg("journal: passed over: " + describeGap(gap))
+	}
+	if len(gaps) == 0 || g.journal.Stats().Err != nil {
+		return nil // the records passed, but nothing is known to be durable
+	}
+	return g.journal.Told(gaps)
+}
+
+func gapRecord(g journal.Gap) audit.System {
+	s := audit.System{What: audit.SystemGap, Why: "damage in the journal was passed over by command", Detail: []audit.Pair{
+		{Name: "segment", Value: g.Segment},
+		{Name: "offset", Value: strconv.FormatInt(g.Offset, 10)},
+		{Name: "count", Value: strconv.FormatUint(g.Missing(), 10)},
+	}}
+	if g.Missing() > 0 {
+		s.Detail = append(s.Detail, audit.Pair{Name: "log", Value: g.Log},
+			audit.Pair{Name: "first", Value: strconv.FormatUint(g.First, 10)}, audit.Pair{Name: "last", Value: strconv.FormatUint(g.Last, 10)})
+	}
+	if kept := g.Kept(); kept != "" {
+		s.Detail = append(s.Detail, audit.Pair{Name: "kept", Value: kept})
+	}
+	return s
+}
+
+// storeStopped says what to do where a store is fed no more.
+func storeStopped(err error) string {
+	var damage *journal.CorruptionError
+	if errors.As(err, &damage) {
+		return "the store is not fed any more, the journal keeps everything; " +
+			"cwmpgate journal verify names what is damaged, and with the gateway stopped cwmpgate journal skip goes on behind it; see docs/journal.md"
+	}
+	return "the store is not fed any more; see docs/journal.md"
+}
