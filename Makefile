@@ -8,7 +8,7 @@ BENCHTIME ?= 0.5s
 FUZZTIME  ?= 20s
 PACKAGES  ?= ./...
 
-.PHONY: all test check lint bench bench-proxies build docs fuzz clean
+.PHONY: all test check lint bench bench-proxies build docs fuzz torture clean
 
 all: build
 
@@ -50,6 +50,18 @@ fuzz:
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
 		done; \
 	done
+
+# Hours of what the tests do for seconds, with one line of figures at the end:
+# runs of TestLostWrites, kills of TestKillRounds, requests of
+# TestMutatedRequests, and the time for each fuzz target. A short one:
+# make torture TORTURE_LOST=1000 TORTURE_KILLS=5 TORTURE_MUTATED=1000 TORTURE_FUZZTIME=5s
+export TORTURE_LOST     ?= 1000000
+export TORTURE_KILLS    ?= 1000
+export TORTURE_MUTATED  ?= 10000000
+export TORTURE_FUZZTIME ?= 10m
+export TORTURE_SEED     ?= 1
+torture:
+	@.ci/torture
 
 clean:
 	rm -rf bin

@@ -293,6 +293,7 @@ func TestLostWrites(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	t.Logf("figures: lost writes: %d runs", *lostRuns)
 }
 
 // With any one of the journal's syncs left out, TestLostWrites must notice.
@@ -315,15 +316,18 @@ func TestEverySyncMatters(t *testing.T) {
 	if len(sites) < 8 {
 		t.Fatalf("only these sync: %q", sites)
 	}
+	noticed := 0
 	for _, site := range sites {
 		t.Run(site, func(t *testing.T) {
 			for seed := range uint64(3000) {
 				if _, err := live(seed, site); err != nil {
 					t.Logf("noticed after %d runs: %v", seed+1, err)
+					noticed++
 					return
 				}
 			}
 			t.Error("nobody notices when this sync is left out")
 		})
 	}
+	t.Logf("figures: each of %d syncs left out: %d noticed", len(sites), noticed)
 }
