@@ -36,7 +36,7 @@ func (m *mutator) request() []byte {
 	case 5:
 		return fmt.Appendf(nil, "PUT /up HTTP/1.1\r\nHost: acs.example.test\r\n%s\r\nContent-Length: 11\r\n\r\nhello there", nonce)
 	case 6:
-		return []byte(chunked("PUT /up", strings.Repeat("a line of a file\r\n", 20), nonce, m.Rand))
+		return []byte(chunked("PUT /up", strings.Repeat("a line of a file\r\n", pick(m.Rand, 20, 20, 20, 2000)), nonce, m.Rand))
 	case 7:
 		return []byte(post(string(cwmptest.Envelope{ID: "q", RPC: "<cwmp:GetRPCMethods></cwmp:GetRPCMethods>"}.Append(nil)), nonce))
 	case 8:
@@ -56,7 +56,7 @@ func chunked(line, body, field string, r *rand.Rand) string {
 	var b strings.Builder
 	b.WriteString(line + " HTTP/1.1\r\nHost: acs.example.test\r\nContent-Type: text/xml\r\n" + field + "\r\nTransfer-Encoding: chunked\r\n\r\n")
 	for len(body) > 0 {
-		n := min(1+r.IntN(400), len(body))
+		n := min(1+r.IntN(len(body)/4+400), len(body))
 		fmt.Fprintf(&b, "%x%s\r\n%s\r\n", n, pick(r, "", "", ";a=b"), body[:n])
 		body = body[n:]
 	}
