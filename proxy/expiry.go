@@ -1,6 +1,9 @@
 package proxy
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // start has over run after d, unless s ends, is stopped or started anew before.
 // The timer is left alone where it fires no later than that, and looks then how
@@ -42,6 +45,40 @@ func (t *sessions) fire(s *session, over func()) {
 	}
 	t.mu.Unlock()
 	over()
+}
+
+// lingerer is an ended session and when it is to be forgotten.
+type lingerer struct {
+	*session
+	until time.Time
+}
+
+// lingersOn has an ended session forgotten in a while. One timer serves all:
+// thousands of sessions may linger, and all for the same time.
+func (t *sessions) lingersOn(s *session) {
+	t.lingers = append(t.lingers, lingerer{s, time.Now().Add(t.linger)})
+	switch {
+	case t.sweeper == nil:
+		t.sweeper = time.AfterFunc(t.linger, t.sweep)
+	case len(t.lingers) == 1:
+		t.sweeper.Reset(t.linger)
+	}
+}
+
+// sweep forgets those whose time is over, and comes back for the next: a little
+// later, so that many are forgotten at once.
+func (t *sessions) sweep() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now, n := time.Now(), 0
+	for n < len(t.lingers) && !t.lingers[n].until.After(now) {
+		t.forget(t.lingers[n].session)
+		n++
+	}
+	t.lingers = slices.Delete(t.lingers, 0, n)
+	if len(t.lingers) > 0 {
+		t.sweeper.Reset(t.lingers[0].until.Sub(now) + t.linger/16)
+	}
 }
 
 // idle is how long c may be silent: as long as its session may, if it has one.

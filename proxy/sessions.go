@@ -23,6 +23,8 @@ type sessions struct {
 	max      int
 	maxOf    int // of one source prefix
 	linger   time.Duration
+	lingers  []lingerer // ended, the first to be forgotten first
+	sweeper  *time.Timer
 	none     chan struct{} // closed when no session is open any more; nil: nobody waits
 }
 
@@ -152,7 +154,7 @@ func (t *sessions) end(s *session, how string) bool {
 		s.timer.Stop()
 	}
 	t.dropDevice(s)
-	s.timer = time.AfterFunc(t.linger, func() { t.forget(s) })
+	t.lingersOn(s)
 	if t.open == 0 && t.none != nil {
 		close(t.none)
 		t.none = nil
@@ -171,9 +173,8 @@ func (t *sessions) dropDevice(s *session) {
 	}
 }
 
+// forget drops all that is known of an ended session.
 func (t *sessions) forget(s *session) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	delete(t.byCookie, s.cookie)
 	for _, k := range s.keys {
 		t.drop(s, k)

@@ -238,6 +238,38 @@ func TestEndedSessionLingersAndIsForgotten(t *testing.T) {
 	})
 }
 
+// TestOneTimerForgetsAll ends sessions one after the other: each is known for
+// its time, and hardly longer.
+func TestOneTimerForgetsAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := newSessions(10, 10, 16*time.Second)
+		var ended []*session
+		for range 5 {
+			s := testSession(t, here)
+			table.add(s, &conn{}, "")
+			table.end(s, audit.EndClean)
+			ended = append(ended, s)
+			time.Sleep(3 * time.Second)
+			synctest.Wait()
+		}
+		for i, s := range ended {
+			if known := table.withCookie(s.cookie) == s; !known {
+				t.Errorf("session %d is forgotten %d s after its end", i, 3*(5-i))
+			}
+		}
+		for i, s := range ended { // 15 s after the first one's end
+			time.Sleep(3 * time.Second)
+			synctest.Wait()
+			if table.withCookie(s.cookie) != nil {
+				t.Errorf("session %d is known for more than 18 s", i)
+			}
+		}
+		if len(table.lingers) != 0 {
+			t.Errorf("%d sessions linger for ever", len(table.lingers))
+		}
+	})
+}
+
 func TestIdleFollowsTheSession(t *testing.T) {
 	table := newSessions(10, 10, time.Minute)
 	s, c := testSession(t, here), &conn{}
