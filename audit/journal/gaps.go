@@ -120,7 +120,7 @@ func damaged(err error) bool {
 // stands elsewhere in it: where frames lost their order, the last one to be
 // read may not be the last one there is.
 func (s *scanner) stray() error {
-	if !slices.ContainsFunc(s.gaps, func(g Gap) bool { return g.Segment == s.name }) {
+	if !s.mended() {
 		return nil
 	}
 	f, err := s.search(headerSize, s.next, maxSeq)
@@ -128,6 +128,11 @@ func (s *scanner) stray() error {
 		err = fmt.Errorf("%w: record %d stands at byte %d", errOrder, f.first, f.offset)
 	}
 	return err
+}
+
+// mended says whether damage in the segment was passed over.
+func (s *scanner) mended() bool {
+	return slices.ContainsFunc(s.gaps, func(g Gap) bool { return g.Segment == s.name })
 }
 
 // openKnown opens a segment of the log that its first record belongs to, or

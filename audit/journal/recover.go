@@ -203,6 +203,9 @@ func (j *Journal) judgeTail(sc *scanner, name string, err error) error {
 	if behind > 0 {
 		return &CorruptionError{name, sc.off, fmt.Errorf("%w, with a whole frame behind it at byte %d", err, behind)}
 	}
+	if serr := sc.stray(); serr != nil {
+		return damage(name, place{0, sc.off, sc.next}, serr)
+	}
 	// A cursor is only ever given what was durable.
 	for _, c := range j.cursors {
 		if c.seen() >= sc.next {
@@ -215,6 +218,9 @@ func (j *Journal) judgeTail(sc *scanner, name string, err error) error {
 // cutTail shortens the last segment by an unfinished write. It may fail: the
 // next segment's header says that these bytes are void.
 func (j *Journal) cutTail(sc *scanner, name string) {
+	if sc.mended() {
+		return // frames that lost their order may stand behind this place
+	}
 	j.cfg.Logf("journal: segment %s: cut %d bytes of an unfinished write at byte %d", name, sc.size-sc.off, sc.off)
 	f, err := j.fs.Append(j.path(name))
 	if err == nil {

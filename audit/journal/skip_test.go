@@ -1,6 +1,7 @@
 package journal_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -468,4 +469,107 @@ func TestAdoptedAndOpenedAgain(t *testing.T) {
 	if got, err, readErr := openAndRead(t, fs); err != nil || readErr != nil || len(got) != 7 {
 		t.Errorf("%d records, %v, %v", len(got), err, readErr)
 	}
+}
+
+// Whatever is done to a journal's bytes, passing over comes to an end, and then
+// each record is there once as it was written, or named as missing, or was at
+// the journal's end where nobody was told of it.
+func TestSkipAnything(t *testing.T) {
+	s := makeSample(t)
+	seed := uint64(0)
+	defer func() {
+		if t.Failed() {
+			t.Logf("seed %d", seed)
+		}
+	}()
+	for ; seed < 1500; seed++ {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		segments := [][]byte{s.first, s.second}
+		for range 1 + rng.IntN(4) {
+			i := rng.IntN(2)
+			segments[i] = harm(rng, segments[i])
+		}
+		fs := s.fs(segments[0], segments[1])
+		missing := map[uint64]bool{}
+		for _, g := range mend(t, fs) {
+			for seq := g.First; seq <= g.Last; seq++ {
+				missing[seq] = true
+			}
+		}
+		j := journal.New(journal.Config{Directory: "j", FS: fs, MaxDelay: -1})
+		if err := j.Open(); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		next := j.Stats().Newest + 1
+		addAndWait(t, j, sampleText(int(next)))
+		checkAll(t, j, next, missing)
+		checkCursor(t, j, "new", next, missing)
+		if err := j.Close(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if problems, err := journal.VerifyIn(fs, "j"); err != nil || len(problems) > 0 {
+			t.Fatalf("seed %d: verify: %v, %v", seed, problems, err)
+		}
+		if got, err, readErr := openAndReadSome(fs); err != nil || readErr != nil || got+len(missing) != int(next) {
+			t.Fatalf("seed %d: second start: %d records of %d, missing %v: %v, %v", seed, got, next, missing, err, readErr)
+		}
+	}
+}
+
+func openAndReadSome(fs *journaltest.FS) (n int, openErr, readErr error) {
+	j := journal.New(journal.Config{Directory: "j", FS: fs, MaxDelay: -1})
+	if err := j.Open(); err != nil {
+		return 0, err, nil
+	}
+	defer j.Close(ctx)
+	texts, err := records(j)
+	return len(texts), nil, err
+}
+
+// harm damages a segment in one of the ways that disks and hands have.
+func harm(rng *rand.Rand, b []byte) []byte {
+	b = slices.Clone(b)
+	if len(b) < 2 {
+		return b
+	}
+	i, k := rng.IntN(len(b)), rng.IntN(len(b))
+	lo, hi := min(i, k), max(i, k)
+	switch rng.IntN(8) {
+	case 0:
+		b[i] ^= 1 << rng.IntN(8)
+	case 1:
+		b[i], b[k] = b[k], b[i]
+	case 2:
+		return b[:i]
+	case 3:
+		clear(b[lo:hi])
+	case 4:
+		return slices.Delete(b, lo, hi)
+	case 5:
+		return slices.Insert(b, i, b[lo:hi]...)
+	case 6: // two frames change places
+		if at := wholeFrames(b); len(at) > 2 {
+			n := rng.IntN(len(at) - 2)
+			return slices.Concat(b[:at[n]], b[at[n+1]:at[n+2]], b[at[n]:at[n+1]], b[at[n+2]:])
+		}
+	case 7: // one stands twice
+		if at := wholeFrames(b); len(at) > 1 {
+			n := rng.IntN(len(at) - 1)
+			return slices.Concat(b, b[at[n]:at[n+1]])
+		}
+	}
+	return b
+}
+
+// wholeFrames is frames of bytes that may be harmed already.
+func wholeFrames(b []byte) []int {
+	at := []int{min(48, len(b))}
+	for off := 48; off+4 <= len(b); {
+		n := int(binary.BigEndian.Uint32(b[off:]))
+		if off += n; n < 32 || off > len(b) {
+			break
+		}
+		at = append(at, off)
+	}
+	return at
 }
