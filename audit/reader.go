@@ -26,8 +26,9 @@ func Views() []View {
 // What became of a request. Changes and RPCs use the first group, transfers
 // both.
 const (
-	OutcomeAccepted    = "accepted"              // answered; of SetParameterValues, Status 0
+	OutcomeAccepted    = "accepted"              // answered; where the response has a Status, by 0
 	OutcomeAfterReboot = "accepted-after-reboot" // Status 1
+	OutcomeUnclear     = "unclear"               // answered, but not by a Status that the schema has
 	OutcomeRefused     = "refused"               // the fault names this parameter, or the RPC was answered by a fault
 	OutcomeNotApplied  = "not-applied"           // the fault names other parameters of the same RPC; nothing was applied
 	OutcomeNoDetail    = "refused-no-detail"     // a SetParameterValues fault that names none
@@ -49,7 +50,7 @@ const (
 // Outcomes gives the closed list.
 func Outcomes() []string {
 	return []string{
-		OutcomeAccepted, OutcomeAfterReboot, OutcomeRefused, OutcomeNotApplied, OutcomeNoDetail,
+		OutcomeAccepted, OutcomeAfterReboot, OutcomeUnclear, OutcomeRefused, OutcomeNotApplied, OutcomeNoDetail,
 		OutcomeDenied, OutcomeUnanswered, OutcomeUndelivered, OutcomeUnknown, OutcomeReported,
 		OutcomeStarted, OutcomeCompleted, OutcomeFailed, OutcomeAmbiguous, OutcomeUnattached,
 		OutcomeCancelled, OutcomeRelayed,

@@ -56,7 +56,8 @@ const knownIn = `)
 		(SELECT p.log, p.seq, p.item FROM parameters AS p
 		WHERE p.device = ?1 AND p.name = wanted.name
 			AND (p.action IN ('reported', 'informed', 'read') OR p.action = 'set' AND EXISTS
-				(SELECT 1 FROM rpcs AS b INDEXED BY rpcs_answers WHERE b.log = p.log AND b.answers = p.seq AND b.message = 'response'))
+				(SELECT 1 FROM rpcs AS b INDEXED BY rpcs_answers WHERE b.log = p.log AND b.answers = p.seq
+					AND b.message = 'response' AND b.status IN ('0', '1')))
 		ORDER BY p.at DESC, p.log DESC, p.seq DESC, p.item DESC LIMIT 1)`
 
 // parameterColumns are what parameterOf reads.

@@ -121,7 +121,8 @@ func (w *writer) addRecord(log int64, rows *audit.Rows, leaf [sha256.Size]byte, 
 func (w *writer) project(log int64, d deviceID, rows *audit.Rows) error {
 	for i := range rows.RPCs {
 		r := &rows.RPCs[i]
-		accepts := r.To == "SetParameterValues" && r.Message == "response" && r.Answers != 0
+		// Whoever answers with no valid Status did nobody knows what.
+		accepts := r.To == "SetParameterValues" && r.Message == "response" && r.Answers != 0 && (r.Status == "0" || r.Status == "1")
 		if accepts {
 			w.tables.rpcs.tells(d.same)
 		}

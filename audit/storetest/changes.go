@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/cwmpgate/cwmpgate/audit"
@@ -50,6 +51,30 @@ var changeTests = []test{
 		cpe.Accept(member("Status", "1"))
 		settle(t, s, l)
 		outcomes(t, s, "accepted-after-reboot", "accepted-after-reboot")
+	}},
+	{"no valid Status", func(t *testing.T, s Store) {
+		var unclear []string
+		for i, body := range [][]string{{member("Status", "2")}, {member("Status", "")}, nil, {member("Status", "00")}, {member("Status", "+1")}} {
+			l, cpe, _ := set(fmt.Sprint("unclear-", i), Param(dns, fmt.Sprint(i), "string"))
+			cpe.Accept(body...)
+			cpe.End("clean", nil, nil)
+			settle(t, s, l)
+			unclear = append(unclear, "unclear")
+		}
+		outcomes(t, s, unclear...)
+	}},
+	{"objects, no valid Status", func(t *testing.T, s Store) {
+		l := NewLog("unclear-objects")
+		cpe := l.Session(router, "s-1")
+		cpe.Inform([]string{"2 PERIODIC"})
+		cpe.Ask("AddObject", member("ObjectName", mapping), member("ParameterKey", "k"))
+		cpe.Accept(member("InstanceNumber", "7"))
+		cpe.Ask("DeleteObject", member("ObjectName", mapping+"7."), member("ParameterKey", ""))
+		cpe.Accept(member("Status", "2"))
+		settle(t, s, l)
+		expect(t, ask(t, s, changes),
+			want{"action": "add", "new": "7", "outcome": "unclear"}, want{"action": "delete", "outcome": "unclear"})
+		expect(t, ask(t, s, audit.Filter{View: audit.ViewRPCs, Outcome: "unclear"}), want{"rpc": "AddObject"}, want{"rpc": "DeleteObject"})
 	}},
 	{"refused, with details", func(t *testing.T, s Store) {
 		l, cpe, _ := set("refused")
@@ -234,6 +259,23 @@ var knownTests = []test{
 		cpe.Read(Param(dns, "192.0.2.1", "string")) // as it was: no row
 		settle(t, s, l)
 		expect(t, ask(t, s, changes), want{"action": "set", "old": "192.0.2.1", "new": "192.0.2.2"})
+	}},
+	{"a set that was answered with no valid Status", func(t *testing.T, s Store) {
+		l := NewLog("unclear-known")
+		cpe := l.Session(router, "s-1")
+		cpe.Inform([]string{"2 PERIODIC"}, Param(dns, "192.0.2.1", "string"))
+		cpe.Set("", Param(dns, "192.0.2.2", "string"))
+		cpe.Accept(member("Status", "2"))
+		cpe.Read(Param(dns, "192.0.2.1", "string")) // as it was: no row
+		cpe.Set("", Param(dns, "192.0.2.3", "string"))
+		cpe.Accept()
+		cpe.Set("", Param(dns, "192.0.2.4", "string"))
+		cpe.Accept(member("Status", " 1\n"))
+		settle(t, s, l)
+		expect(t, ask(t, s, changes),
+			want{"old": "192.0.2.1", "new": "192.0.2.2", "outcome": "unclear"},
+			want{"old": "192.0.2.1", "new": "192.0.2.3", "outcome": "unclear"},
+			want{"old": "192.0.2.1", "new": "192.0.2.4", "outcome": "accepted-after-reboot"})
 	}},
 	{"told between set and answer", func(t *testing.T, s Store) {
 		l := NewLog("between")

@@ -66,6 +66,23 @@ var transferTests = []test{
 			want{"command_key": "denied", "outcome": "denied"},
 			want{"command_key": "unanswered", "outcome": "unanswered", "answered": nil})
 	}},
+	{"no valid Status", func(t *testing.T, s Store) {
+		l, cpe := begin("unclear")
+		cpe.Inform([]string{"2 PERIODIC"})
+		cpe.Download("two", image)
+		cpe.Accept(member("Status", "2"))
+		cpe.Download("empty", image)
+		cpe.Accept(member("Status", ""))
+		cpe.Ask("Upload", member("CommandKey", "none"), member("FileType", "2 Vendor Log File"), member("URL", image))
+		cpe.Accept()
+		cpe.Download("done", image)
+		cpe.Accept(member("Status", "2"))
+		c := cpe.Complete("done", "0", unknownTime, unknownTime)
+		settle(t, s, l)
+		expect(t, ask(t, s, transfers),
+			want{"command_key": "two", "outcome": "unclear", "status": "2"}, want{"command_key": "empty", "outcome": "unclear"},
+			want{"command_key": "none", "outcome": "unclear"}, want{"command_key": "done", "outcome": "completed", "completed": c})
+	}},
 	{"lost, then complete", func(t *testing.T, s Store) {
 		l, cpe := begin("lost-complete")
 		cpe.Inform([]string{"2 PERIODIC"})

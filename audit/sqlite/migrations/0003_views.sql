@@ -13,8 +13,10 @@ SELECT
         WHEN r.message <> 'request' THEN NULL
         WHEN r.verdict = 'deny' THEN 'denied'
         WHEN a.message = 'response' THEN
-            CASE WHEN a.status = '1' AND r.rpc IN ('SetParameterValues', 'AddObject', 'DeleteObject')
-                THEN 'accepted-after-reboot' ELSE 'accepted' END
+            CASE WHEN r.rpc NOT IN ('SetParameterValues', 'AddObject', 'DeleteObject', 'Download', 'Upload') OR a.status = '0' THEN 'accepted'
+                WHEN a.status IS NOT '1' THEN 'unclear'
+                WHEN r.rpc IN ('Download', 'Upload') THEN 'accepted'
+                ELSE 'accepted-after-reboot' END
         WHEN a.message = 'fault' THEN 'refused'
         WHEN s.seq IS NOT NULL THEN
             CASE WHEN EXISTS (SELECT 1 FROM json_each(s.undelivered) AS j WHERE j.value = r.seq) THEN 'undelivered'
@@ -112,8 +114,8 @@ LEFT JOIN parameters AS o ON (o.log, o.seq, o.item) =
      WHERE k.device = p.device AND k.name = p.name
        AND (k.at, k.log, k.seq, k.item) < (p.at, p.log, p.seq, p.item)
        AND (k.action IN ('reported', 'informed', 'read') OR k.action = 'set' AND EXISTS
-           (SELECT 1 FROM rpcs AS b INDEXED BY rpcs_answers WHERE b.log = k.log AND b.answers = k.seq AND b.message = 'response'
-              AND (b.seq < p.seq OR b.log <> p.log)))
+           (SELECT 1 FROM rpcs AS b INDEXED BY rpcs_answers WHERE b.log = k.log AND b.answers = k.seq
+              AND b.message = 'response' AND b.status IN ('0', '1') AND (b.seq < p.seq OR b.log <> p.log)))
      ORDER BY k.at DESC, k.log DESC, k.seq DESC, k.item DESC LIMIT 1)
 WHERE p.changed;
 
