@@ -35,11 +35,9 @@ func (x *exchange) reply() error {
 	x.answered = true
 	if err := x.conn.h1.WriteResponse(x.resp.Status, x.resp.Reason, fields, x.answerBody.bytes, x.keepAlive); err != nil {
 		x.keepAlive = false
-		if x.answer != nil && x.answer.Kind == cwmp.KindRequest {
-			s.undelivered = append(s.undelivered, x.answerSeq)
-			if s.state != nil {
-				s.state.Undelivered(cwmp.PartyACS)
-			}
+		x.withheld(err)
+		if x.answer != nil && s.state != nil {
+			s.state.Undelivered(cwmp.PartyACS)
 		}
 		x.gateway.metrics.lostAnswers.Inc()
 		x.gateway.log.Info().Err(err).Str("peer", x.conn.peer).Str("session", s.id).Int("status", x.resp.Status).Msg("answer not delivered")
@@ -78,7 +76,7 @@ func (x *exchange) location(value []byte) ([]byte, error) {
 		return value, nil // relative: stays here
 	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
 		return nil, x.redirectElsewhere(value)
-	case u.User == nil && (x.tenant.upstream.IsAuthority(u.Host) || strings.EqualFold(u.Host, string(x.req.Host))):
+	case u.User == nil && (x.tenant.upstream.IsAuthority(u.Host) || x.tenant.files().IsAuthority(u.Host) || strings.EqualFold(u.Host, string(x.req.Host))):
 		if len(x.req.Host) == 0 {
 			u.Host = ""
 			return []byte(requestURI(u)), nil

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/cwmpgate/cwmpgate/audit"
@@ -118,7 +119,7 @@ func (c *conn) facts() *audit.Connection {
 	if c.tls == nil {
 		return f
 	}
-	f.TLS, f.Cipher, f.SNI = tls.VersionName(c.tls.Version), c.gateway.cipherName(c.tls.CipherSuite), c.tls.ServerName
+	f.TLS, f.Cipher, f.SNI = strings.TrimPrefix(tls.VersionName(c.tls.Version), "TLS "), c.gateway.cipherName(c.tls.CipherSuite), c.tls.ServerName
 	if len(c.tls.PeerCertificates) > 0 {
 		cert := c.tls.PeerCertificates[0]
 		sum := sha256.Sum256(cert.Raw)

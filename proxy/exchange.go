@@ -28,6 +28,7 @@ type exchange struct {
 	decoder *cwmp.Decoder
 	message *cwmp.Message // nil: an empty POST
 	turn    cwmp.Turn
+	seq     uint64 // of its record, 0 where it has none
 	creds   credentials
 
 	resp        *h1.Response
@@ -200,7 +201,7 @@ func (x *exchange) take() error {
 	}
 	s.stats.messages++
 	if d, ok := x.message.Header.Timeout(); ok {
-		s.timeout = time.Duration(d) * time.Second
+		s.timeout = time.Duration(min(d, maxTimeoutHeader)) * time.Second
 	}
 	if x.wasInform {
 		s.origin.Device = deviceOf(x.message)
@@ -208,6 +209,10 @@ func (x *exchange) take() error {
 	}
 	return nil
 }
+
+// maxTimeoutHeader is the most seconds that a SessionTimeout header is read as;
+// timeouts.session_most says what of them is given.
+const maxTimeoutHeader = 24 * 60 * 60
 
 // record makes the CPE's message durable before a byte of it goes on.
 func (x *exchange) record() error {
@@ -219,7 +224,8 @@ func (x *exchange) record() error {
 	if err != nil {
 		return refuse(503, reasonJournal, "%v", err)
 	}
-	x.session.state.Recorded(cwmp.PartyCPE, ticket.Seq())
+	x.seq = ticket.Seq()
+	x.session.state.Recorded(cwmp.PartyCPE, x.seq)
 	x.completedFile()
 	if !audit.Waits(x.message) {
 		return nil

@@ -21,6 +21,9 @@ func (x *exchange) forward(ctx context.Context) error {
 		Method: x.req.Method, Target: x.req.Target, Fields: x.fields, Body: x.body.bytes,
 	})
 	if err != nil {
+		if errors.Is(err, upstream.ErrUnreachable) && x.seq != 0 {
+			s.undelivered = append(s.undelivered, x.seq) // nothing was sent
+		}
 		return acsRefusal(err)
 	}
 	x.resp = resp
@@ -137,9 +140,9 @@ func (x *exchange) recordAnswer() error {
 	return nil
 }
 
-// withheld takes note that an RPC of the ACS's was not let go.
+// withheld takes note that the ACS's message did not reach the CPE.
 func (x *exchange) withheld(err error) error {
-	if x.answer != nil && x.answer.Kind == cwmp.KindRequest && x.answerSeq != 0 {
+	if x.answer != nil && x.answerSeq != 0 {
 		x.session.undelivered = append(x.session.undelivered, x.answerSeq)
 	}
 	return err

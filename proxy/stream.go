@@ -40,7 +40,7 @@ func (x *exchange) stream(ctx context.Context) error {
 // session is touched.
 func (x *exchange) fileOrigin() *audit.Origin {
 	o := &audit.Origin{
-		Tenant: x.tenant.name, Identity: identityClaimed, ACS: x.tenant.upstream.Name(),
+		Tenant: x.tenant.name, Identity: identityClaimed, ACS: x.tenant.files().Name(),
 		Redactor: x.tenant.redactor, Connection: x.conn.facts(),
 	}
 	x.creds = readCredentials(x.req.Fields)
@@ -80,7 +80,7 @@ func (x *exchange) relayFile(ctx context.Context, t *audit.Transfer) error {
 			x.conn.dropFileLease()
 		}
 	}()
-	sent, got := counter{max: limit}, counter{max: limit}
+	sent, got := counter{max: limit, from: "cpe"}, counter{max: limit, from: "acs"}
 	client, err := x.sendFile(ctx, lease, &sent)
 	if err != nil {
 		return err
@@ -185,6 +185,7 @@ func (c *conn) dropFileLease() {
 // counter counts and hashes a file as it passes, and stops one that is too long.
 type counter struct {
 	n, max int64
+	from   string // who sends it: "cpe" or "acs"
 	sum    hash.Hash
 	err    error // why reading the file failed
 	ended  bool  // it was read to its end
@@ -202,7 +203,11 @@ func (r *counted) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
 	c := r.c
 	if c.n += int64(n); c.n > c.max {
-		c.err = refuse(413, reasonBodyTooLarge, "file is over limits.file = %d", c.max)
+		r := refuse(413, reasonBodyTooLarge, "file is over limits.file = %d", c.max)
+		if c.from == "acs" {
+			r.status, r.from = 502, c.from
+		}
+		c.err = r
 		return 0, c.err
 	}
 	if n > 0 {
@@ -216,7 +221,9 @@ func (r *counted) Read(p []byte) (int, error) {
 	case io.EOF:
 		c.ended = true
 	default:
-		c.err = err
+		if c.err = err; c.from == "cpe" && !isRefused(err) {
+			c.err = refuse(400, reasonCutOff, "a file was cut off after %d bytes: %v", c.n, err)
+		}
 	}
 	return n, err
 }

@@ -186,15 +186,33 @@ func (g *gate) openStore(ctx context.Context) error {
 	}
 	g.shipper = audit.NewShipper(audit.ShipperConfig{
 		Name: "sqlite", Cursor: cursor, Sink: g.store, Metrics: g.metrics, Gather: gather,
-		Trouble: func(err error) {
-			if err != nil {
-				g.log.Error().Err(err).Msg("store")
-				return
-			}
-			g.log.Info().Msg("the store takes records again")
-		},
+		Trouble: g.storeTrouble(),
 	})
 	return nil
+}
+
+// storeTrouble logs every failure of the store, and records when trouble begins
+// and ends.
+func (g *gate) storeTrouble() func(error) {
+	troubled := false
+	record := func(why string) {
+		if _, err := g.recorder.System(audit.System{What: audit.SystemStore, Why: why, Detail: []audit.Pair{{Name: "store", Value: "sqlite"}}}); err != nil {
+			g.log.Error().Err(err).Msg("record the store's trouble")
+		}
+	}
+	return func(err error) {
+		if err == nil {
+			troubled = false
+			g.log.Info().Msg("the store takes records again")
+			record("takes records again")
+			return
+		}
+		g.log.Error().Err(err).Msg("store")
+		if !troubled {
+			troubled = true
+			record("takes no records")
+		}
+	}
 }
 
 // run serves until ctx ends or a part fails. The store is served on until the
