@@ -92,6 +92,7 @@ type Session struct {
 	Tenant  string
 	Name    string
 	ACS     string
+	Subject string // of the CPE's certificate; empty: none
 	n       int
 	begun   time.Time
 	pending uint64 // the request that the next answer is for
@@ -113,8 +114,12 @@ func (s *Session) head() []string {
 	}
 	head := []string{member("tenant", s.Tenant), member("session", s.Name), number("n", int64(s.n)), `"device":` + object(d...), member("identity", "http")}
 	if s.n == 1 {
-		head = append(head, `"connection":`+object(member("peer", "192.0.2.7:4711"), member("listener", ":7547"), member("tls", "1.3"),
-			member("cipher", "TLS_AES_128_GCM_SHA256"), member("sni", "acs.example.net")))
+		c := []string{member("peer", "192.0.2.7:4711"), member("listener", ":7547"), member("tls", "1.3"),
+			member("cipher", "TLS_AES_128_GCM_SHA256"), member("sni", "acs.example.net")}
+		if s.Subject != "" {
+			c = append(c, `"certificate":`+object(member("subject", s.Subject), member("serial", "2a")))
+		}
+		head = append(head, `"connection":`+object(c...))
 	}
 	return head
 }
@@ -219,9 +224,8 @@ func (s *Session) Read(parameters ...string) uint64 {
 
 // End is the record of the session's end.
 func (s *Session) End(how string, open, undelivered []uint64) uint64 {
-	m := append(s.head()[:5:5], member("acs", s.ACS), member("acs_node", "acs-a-1"), moment("begin", s.begun), moment("end", s.log.Now),
+	m := append(s.head(), member("acs", s.ACS), member("acs_node", "acs-a-1"), moment("begin", s.begun), moment("end", s.log.Now),
 		member("how", how), number("messages", int64(s.n-1)), number("empty", 2), number("bytes_in", 9000), number("bytes_out", 4000))
-	m[2] = number("n", int64(s.n))
 	return s.log.add("session", append(m, numbers("open", open), numbers("undelivered", undelivered))...)
 }
 

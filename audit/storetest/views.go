@@ -43,8 +43,22 @@ var viewTests = []test{
 			"begin": at.Add(-time.Second), "end": at, "log": l.ID, "seq": seq, "tenant": "isp", "oui": "00005E", "class": "HG", "serial": "T1",
 			"identity": "http", "session": "s-1", "acs": "acs-a", "acs_node": "acs-a-1", "how": "acs-failed", "messages": 1, "empty": 2,
 			"bytes_in": 9000, "bytes_out": 4000, "open": 1, "undelivered": 2,
+			"peer": "192.0.2.7:4711", "listener": ":7547", "tls": "1.3", "sni": "acs.example.net", "certificate": "",
 		})
 		expect(t, ask(t, s, audit.Filter{View: audit.ViewSessions, Outcome: "clean"}))
+	}},
+	{"sessions and their connections", func(t *testing.T, s Store) {
+		l := NewLog("connections")
+		l.Session(router, "s-0").End("timeout", nil, nil) // no message of it
+		certified := l.Session(modem, "s-1")
+		certified.Subject = "CN=C-D"
+		certified.Inform([]string{"1 BOOT"})
+		certified.Read(Param(ssid, "home", "string"))
+		certified.End("clean", nil, nil)
+		settle(t, s, l)
+		expect(t, ask(t, s, audit.Filter{View: audit.ViewSessions}),
+			want{"session": "s-0", "peer": "192.0.2.7:4711", "tls": "1.3"},
+			want{"session": "s-1", "peer": "192.0.2.7:4711", "listener": ":7547", "tls": "1.3", "sni": "acs.example.net", "certificate": "CN=C-D"})
 	}},
 	{"records of no device", func(t *testing.T, s Store) {
 		l := NewLog("plain")

@@ -64,7 +64,9 @@ CREATE VIEW view_sessions AS
 SELECT
     s.begun AS "begin", s.ended AS "end", g.log, s.seq, l.tenant,
     coalesce(d.oui, '') AS oui, coalesce(d.class, '') AS class, coalesce(d.serial, '') AS serial,
-    l.identity, l.session, s.acs, s.acs_node, s.peer, s.listener, s.tls, s.sni, s.certificate,
+    l.identity, l.session, s.acs, s.acs_node,
+    coalesce(s.peer, r.peer) AS peer, coalesce(s.listener, r.listener) AS listener, coalesce(s.tls, r.tls) AS tls,
+    coalesce(s.sni, r.sni) AS sni, coalesce(s.certificate, r.certificate_subject) AS certificate,
     s.how, s.messages, s.empty, s.bytes_in, s.bytes_out,
     json_array_length(s.open) AS open, json_array_length(s.undelivered) AS undelivered,
 
@@ -72,7 +74,12 @@ SELECT
 FROM sessions AS s
 JOIN ledger AS l ON l.log = s.log AND l.seq = s.seq
 JOIN logs AS g ON g.id = s.log
-LEFT JOIN devices AS d ON d.id = l.device;
+LEFT JOIN devices AS d ON d.id = l.device
+-- The connection stands in the session's first message, as a rule.
+LEFT JOIN rpcs AS r ON s.peer IS NULL AND r.log = s.log AND r.seq =
+    (SELECT q.seq FROM ledger AS k INDEXED BY ledger_session CROSS JOIN rpcs AS q ON q.log = k.log AND q.seq = k.seq
+     WHERE k.session = s.session AND k.session <> '' AND k.log = s.log AND k.seq < s.seq AND q.peer IS NOT NULL
+     ORDER BY k.at, k.log, k.seq LIMIT 1);
 
 -- One row per parameter set, added, deleted, or told with another value than
 -- was known. Known is what a CPE told and what it accepted.
