@@ -188,6 +188,11 @@ func faultBody(code, text string, details ...[2]string) []string {
 	return []string{member("faultcode", "Client"), member("faultstring", "CWMP fault"), `"detail":` + object(`"Fault":`+object(inner...))}
 }
 
+// Reject is the ACS's refusal of the last request of the CPE.
+func (s *Session) Reject(code, text string) uint64 {
+	return s.message("acs", "Fault", "pass", s.pending, faultBody(code, text)...)
+}
+
 // SOAPFault is a fault without a CWMP fault in it.
 func (s *Session) SOAPFault(text string) uint64 {
 	return s.message("cpe", "Fault", "pass", s.pending, member("faultcode", "Client"), member("faultstring", text))

@@ -196,6 +196,24 @@ var transferTests = []test{
 		settle(t, s, l)
 		expect(t, ask(t, s, transfers), want{"outcome": "completed", "completed": first})
 	}},
+	{"said again behind a fault", func(t *testing.T, s Store) {
+		l, cpe := begin("again-fault")
+		cpe.Inform([]string{"2 PERIODIC"})
+		cpe.Download("dl", image)
+		cpe.Started()
+		first := cpe.Complete("dl", "0", unknownTime, unknownTime)
+		cpe.Reject("8005", "Retry request")
+		open := cpe.Download("dl", image)
+		cpe.Started()
+		for range 2 {
+			cpe.Complete("dl", "0", unknownTime, unknownTime)
+			cpe.Reject("8005", "Retry request")
+		}
+		cpe.Complete("dl", "0", unknownTime, unknownTime)
+		cpe.Confirm()
+		settle(t, s, l)
+		expect(t, ask(t, s, transfers), want{"outcome": "completed", "completed": first}, want{"seq": open, "outcome": "started"})
+	}},
 	{"files and requests", func(t *testing.T, s Store) {
 		l, cpe := begin("files")
 		cpe.Inform([]string{"2 PERIODIC"})

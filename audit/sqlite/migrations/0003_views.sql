@@ -144,7 +144,7 @@ WITH step AS (
     JOIN fates AS f ON f.log = t.log AND f.seq = t.seq
     WHERE t.step = 'request'
        OR t.step = 'cancel' AND f.outcome = 'accepted'
-       -- A CPE says it again where nobody confirmed it.
+       -- A CPE says it again where nobody confirmed it; a fault confirms nothing.
        OR t.step = 'complete' AND NOT EXISTS (
             SELECT 1 FROM transfers AS b
             WHERE (b.log, b.seq, b.item) = (
@@ -153,7 +153,8 @@ WITH step AS (
                       AND (c.at, c.log, c.seq) < (t.at, t.log, t.seq)
                     ORDER BY c.at DESC, c.log DESC, c.seq DESC LIMIT 1)
               AND b.fault_code IS t.fault_code AND b.start_text IS t.start_text AND b.finish_text IS t.finish_text
-              AND NOT EXISTS (SELECT 1 FROM rpcs AS a INDEXED BY rpcs_answers WHERE a.log = b.log AND a.answers = b.seq))
+              AND NOT EXISTS (SELECT 1 FROM rpcs AS a INDEXED BY rpcs_answers
+                    WHERE a.log = b.log AND a.answers = b.seq AND a.message = 'response'))
 ), era AS (
     SELECT *, sum(step = 'cancel') OVER (PARTITION BY device, command_key ORDER BY at, log, seq, item) AS era,
         max(step = 'cancel') OVER (PARTITION BY device, command_key ORDER BY at, log, seq, item
