@@ -214,6 +214,28 @@ var transferTests = []test{
 		settle(t, s, l)
 		expect(t, ask(t, s, transfers), want{"outcome": "completed", "completed": first}, want{"seq": open, "outcome": "started"})
 	}},
+	{"said again as the response was lost", func(t *testing.T, s Store) {
+		l, cpe := begin("again-undelivered")
+		cpe.Inform([]string{"2 PERIODIC"})
+		cpe.Download("dl", image)
+		cpe.Started()
+		first := cpe.Complete("dl", "0", unknownTime, unknownTime)
+		lost := cpe.Confirm()
+		cpe.End("timeout", nil, []uint64{lost})
+		again := l.Session(router, "s-2")
+		again.Inform([]string{"7 TRANSFER COMPLETE"})
+		open := again.Download("dl", image)
+		again.Started()
+		again.Complete("dl", "0", unknownTime, unknownTime)
+		again.Confirm()
+		again.End("clean", nil, nil)
+		settle(t, s, l)
+		expect(t, ask(t, s, transfers), want{"outcome": "completed", "completed": first}, want{"seq": open, "outcome": "started"})
+		third := l.Session(router, "s-3")
+		c := third.Complete("dl", "0", unknownTime, unknownTime)
+		settle(t, s, l)
+		expect(t, ask(t, s, transfers), want{"completed": first}, want{"outcome": "completed", "completed": c})
+	}},
 	{"files and requests", func(t *testing.T, s Store) {
 		l, cpe := begin("files")
 		cpe.Inform([]string{"2 PERIODIC"})

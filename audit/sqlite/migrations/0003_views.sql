@@ -144,7 +144,8 @@ WITH step AS (
     JOIN fates AS f ON f.log = t.log AND f.seq = t.seq
     WHERE t.step = 'request'
        OR t.step = 'cancel' AND f.outcome = 'accepted'
-       -- A CPE says it again where nobody confirmed it; a fault confirms nothing.
+       -- A CPE says it again where nobody confirmed it. A fault confirms nothing,
+       -- nor does a response that did not reach it.
        OR t.step = 'complete' AND NOT EXISTS (
             SELECT 1 FROM transfers AS b
             WHERE (b.log, b.seq, b.item) = (
@@ -154,7 +155,11 @@ WITH step AS (
                     ORDER BY c.at DESC, c.log DESC, c.seq DESC LIMIT 1)
               AND b.fault_code IS t.fault_code AND b.start_text IS t.start_text AND b.finish_text IS t.finish_text
               AND NOT EXISTS (SELECT 1 FROM rpcs AS a INDEXED BY rpcs_answers
-                    WHERE a.log = b.log AND a.answers = b.seq AND a.message = 'response'))
+                    WHERE a.log = b.log AND a.answers = b.seq AND a.message = 'response' AND NOT EXISTS (
+                        SELECT 1 FROM ledger AS k
+                        JOIN sessions AS s ON s.log = k.log AND s.session = k.session AND s.seq > k.seq
+                        JOIN json_each(s.undelivered) AS j ON j.value = k.seq
+                        WHERE k.log = a.log AND k.seq = a.seq)))
 ), era AS (
     SELECT *, sum(step = 'cancel') OVER (PARTITION BY device, command_key ORDER BY at, log, seq, item) AS era,
         max(step = 'cancel') OVER (PARTITION BY device, command_key ORDER BY at, log, seq, item
