@@ -34,7 +34,7 @@ const (
 	OutcomeNoDetail    = "refused-no-detail"     // a SetParameterValues fault that names none
 	OutcomeDenied      = "denied"                // the gateway did not pass it on
 	OutcomeUnanswered  = "unanswered"            // no answer yet, or the session ended cleanly without one
-	OutcomeUndelivered = "undelivered"           // it never reached the CPE
+	OutcomeUndelivered = "undelivered"           // it never reached its receiver
 	OutcomeUnknown     = "unknown"               // the session was lost while the answer was owed
 	OutcomeReported    = "reported"              // told by the CPE, asked by nobody
 

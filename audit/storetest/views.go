@@ -60,6 +60,15 @@ var viewTests = []test{
 			want{"session": "s-0", "peer": "192.0.2.7:4711", "tls": "1.3"},
 			want{"session": "s-1", "peer": "192.0.2.7:4711", "listener": ":7547", "tls": "1.3", "sni": "acs.example.net", "certificate": "CN=C-D"})
 	}},
+	{"requests of no session", func(t *testing.T, s Store) {
+		l := NewLog("orphans")
+		l.Start()
+		nobody := l.Session(audit.Device{}, "")
+		seq := nobody.message("cpe", "TransferComplete", "orphan", 0, member("CommandKey", "dl"))
+		l.Start()
+		settle(t, s, l)
+		expect(t, ask(t, s, audit.Filter{View: audit.ViewRPCs}), want{"seq": seq, "verdict": "orphan", "outcome": "undelivered"})
+	}},
 	{"records of no device", func(t *testing.T, s Store) {
 		l := NewLog("plain")
 		l.Start()

@@ -12,6 +12,7 @@ SELECT
     CASE
         WHEN r.message <> 'request' THEN NULL
         WHEN r.verdict = 'deny' THEN 'denied'
+        WHEN r.verdict = 'orphan' THEN 'undelivered'
         WHEN a.message = 'response' THEN
             CASE WHEN r.rpc NOT IN ('SetParameterValues', 'AddObject', 'DeleteObject', 'Download', 'Upload') OR a.status = '0' THEN 'accepted'
                 WHEN a.status IS NOT '1' THEN 'unclear'
