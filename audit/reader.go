@@ -40,7 +40,7 @@ const (
 
 	OutcomeStarted    = "started"    // accepted by the CPE, no completion reported
 	OutcomeCompleted  = "completed"  // complete, so the CPE says
-	OutcomeFailed     = "failed"     // a completion with a fault code other than 0
+	OutcomeFailed     = "failed"     // a completion with a fault code other than 0; bytes of no request, with an error
 	OutcomeAmbiguous  = "ambiguous"  // two transfers of that device and key are open
 	OutcomeUnattached = "unattached" // a completion that belongs to no request
 	OutcomeCancelled  = "cancelled"  // a CancelTransfer was accepted for it

@@ -244,6 +244,16 @@ func (s *Session) Bytes(method, url string, status int, size int64, sha256 strin
 	return s.log.add("transfer", append(m, moment("began", s.log.Now), number("duration_us", 1500), `"complete":true`)...)
 }
 
+// Broken is a file that did not go through, or not to its end; status is 0
+// where none was answered.
+func (s *Session) Broken(method, url string, status int, size int64, why string) uint64 {
+	m := append(s.head(), member("acs", s.ACS), member("peer", "192.0.2.7:4712"), member("method", method), member("url", url))
+	if status != 0 {
+		m = append(m, number("status", int64(status)))
+	}
+	return s.log.add("transfer", append(m, number("bytes", size), moment("began", s.log.Now), number("duration_us", 1500), member("error", why))...)
+}
+
 // Download asks for one, of the file under url.
 func (s *Session) Download(key, url string) uint64 {
 	return s.Ask("Download", member("CommandKey", key), member("FileType", "1 Firmware Upgrade Image"), member("URL", url),

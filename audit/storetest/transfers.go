@@ -236,6 +236,18 @@ var transferTests = []test{
 		settle(t, s, l)
 		expect(t, ask(t, s, transfers), want{"completed": first}, want{"outcome": "completed", "completed": c})
 	}},
+	{"files that did not go through", func(t *testing.T, s Store) {
+		l, cpe := begin("broken")
+		refused := cpe.Broken("PUT", "http://files.example.com/log", 0, 0, "refused with 413")
+		cut := cpe.Broken("GET", image, 200, 17, "read file: connection reset by peer")
+		whole := cpe.Bytes("GET", image, 200, 1000, "abcd")
+		settle(t, s, l)
+		expect(t, ask(t, s, transfers),
+			want{"seq": refused, "rpc": "PUT", "outcome": "failed", "http_status": 0, "bytes": 0},
+			want{"seq": cut, "rpc": "GET", "outcome": "failed", "http_status": 200, "bytes": 17},
+			want{"seq": whole, "outcome": "relayed"})
+		expect(t, ask(t, s, audit.Filter{View: audit.ViewTransfers, Outcome: "failed"}), want{"seq": refused}, want{"seq": cut})
+	}},
 	{"files and requests", func(t *testing.T, s Store) {
 		l, cpe := begin("files")
 		cpe.Inform([]string{"2 PERIODIC"})

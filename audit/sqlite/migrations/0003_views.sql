@@ -223,7 +223,7 @@ WITH life AS (
     WHERE w.step = 'request' OR w.step = 'complete' AND (w.open = 0 OR w.ambiguous)
     UNION ALL
     SELECT t.log, t.seq, t.item, t.device, NULL, NULL,
-        CASE WHEN t.step = 'autonomous' THEN 'ended' ELSE 'relayed' END,
+        CASE WHEN t.step = 'autonomous' THEN 'ended' WHEN t.error IS NOT NULL THEN 'failed' ELSE 'relayed' END,
         t.log, t.seq, t.item, NULL, NULL
     FROM transfers AS t
     WHERE t.step = 'autonomous' OR t.step = 'bytes' AND NOT EXISTS (
