@@ -47,6 +47,7 @@ type Recorder struct {
 	losing atomic.Bool // losses is not empty
 	mu     sync.Mutex
 	losses losses
+	told   uint64 // number of the last gap record
 }
 
 // losses counts records that passed without being known to be durable.
@@ -72,8 +73,14 @@ func NewRecorder(cfg Config, j *journal.Journal, set *metrics.Set) *Recorder {
 }
 
 // Close writes the refusals and security events that are still being put
-// together. Later ones are written each at once.
-func (r *Recorder) Close() { r.alike.close() }
+// together, and what was lost and not told yet. Later ones are written each at
+// once.
+func (r *Recorder) Close() {
+	r.alike.close()
+	if r.losing.Load() {
+		r.tellGap(true)
+	}
+}
 
 // Waits says whether a message must be durable before it is released. Exempt
 // is what changes nothing and is asked again where it is lost.
@@ -114,7 +121,7 @@ func (t Ticket) Wait(ctx context.Context) error {
 		return t.r.failed(fmt.Errorf("make record durable: %w", err))
 	}
 	if t.r.losing.Load() {
-		t.r.tellGap(ctx)
+		t.r.tellGap(false)
 	}
 	return nil
 }
@@ -257,6 +264,14 @@ func (r *Recorder) appendOne(e *encoder, kind string, o *Origin) (Ticket, error)
 }
 
 func (r *Recorder) append(e *encoder, kind string) (Ticket, error) {
+	t, err := r.take(e, kind)
+	if err == nil && r.losing.Load() {
+		r.tellGap(false)
+	}
+	return t, err
+}
+
+func (r *Recorder) take(e *encoder, kind string) (Ticket, error) {
 	t, err := r.journal.Append(e.join)
 	if err != nil {
 		r.metrics.failures.Inc()
@@ -298,32 +313,29 @@ func (l *losses) add(more losses) {
 	l.count += more.count
 }
 
-// tellGap is called when a record was made durable, so the journal is well
-// again: it writes down that earlier ones may be missing.
-func (r *Recorder) tellGap(ctx context.Context) {
+// tellGap is called when the journal took a record, so that it is well again
+// as far as one can know: it writes down behind it that earlier ones may be
+// missing. A gap record that is not durable yet is not followed by another one
+// but at the end: while a disk hangs, each record would have its own.
+func (r *Recorder) tellGap(last bool) {
 	r.mu.Lock()
-	told := r.losses
-	r.losses = losses{}
-	r.losing.Store(false)
-	r.mu.Unlock()
-	if told.count == 0 {
+	defer r.mu.Unlock()
+	if r.losses.count == 0 || !last && r.told > r.journal.Stats().Durable {
 		return
 	}
 	e := r.encoder()
 	defer r.release(e)
 	e.system(r.cfg.Node, &System{What: SystemGap, Why: "records could not be made durable", Detail: []Pair{
-		{"count", fmt.Sprint(told.count)},
-		{"since", told.since.UTC().Format(timeLayout)},
-		{"until", told.until.UTC().Format(timeLayout)},
+		{"count", fmt.Sprint(r.losses.count)},
+		{"since", r.losses.since.UTC().Format(timeLayout)},
+		{"until", r.losses.until.UTC().Format(timeLayout)},
 	}})
-	t, err := r.append(e, KindSystem)
-	if err == nil {
-		err = t.ticket.Wait(ctx)
-	}
+	// What the journal has taken it writes as soon as it can, however often
+	// that fails: it is told.
+	t, err := r.take(e, KindSystem)
 	if err != nil {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.losses.add(told)
-		r.losing.Store(true)
+		return
 	}
+	r.losses, r.told = losses{}, t.seq
+	r.losing.Store(false)
 }

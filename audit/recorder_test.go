@@ -213,20 +213,93 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// TestGapSurvivesItsOwnLoss: where the gap record itself cannot be written,
-// the next one tells of the same losses.
+// TestGapSurvivesItsOwnLoss: where the gap record itself cannot be written at
+// first, it is there once when the disk is well.
 func TestGapSurvivesItsOwnLoss(t *testing.T) {
 	withRecorder(t, Config{OnFailure: FailPass}, func(t *testing.T, b bench) {
 		b.lost(2, time.Now())
 		b.breakDisk()
-		b.tellGap(t.Context())
-		b.heal()
-		if err := b.message(testOrigin(t), reboot); err != nil {
+		if _, err := b.Message(testOrigin(t), read, Pass); err != nil { // taken, and the gap behind it
 			t.Fatal(err)
 		}
-		lines := recorded(t, b.journal)
-		if last := lines[len(lines)-1]; !strings.Contains(last, `"count":"2"`) {
-			t.Errorf("last record %s", last)
+		time.Sleep(3 * time.Second)
+		b.tellGap(true) // the journal takes none now
+		b.heal()
+		b.expectGap(t, "2")
+	})
+}
+
+// TestGapWithoutAWait: what was lost is told behind the next record, although
+// nobody waits for it.
+func TestGapWithoutAWait(t *testing.T) {
+	for name, next := range map[string]func(b bench, o *Origin) error{
+		"read":    func(b bench, o *Origin) error { return b.message(o, read) },
+		"session": func(b bench, o *Origin) error { _, err := b.SessionEnd(o, SessionEnd{How: EndClean}); return err },
+		"stop":    func(b bench, _ *Origin) error { _, err := b.System(System{What: SystemStop}); return err },
+		"transfer": func(b bench, o *Origin) error {
+			_, err := b.Transfer(o, Transfer{Method: "GET", URL: "/fw.bin"})
+			return err
+		},
+		"nothing": func(b bench, _ *Origin) error { b.Close(); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			withRecorder(t, Config{}, func(t *testing.T, b bench) {
+				o := testOrigin(t)
+				b.breakDisk()
+				if err := b.message(o, reboot); err == nil {
+					t.Fatal("not refused")
+				}
+				for range 5 {
+					if err := b.message(o, read); err != nil {
+						t.Fatal(err)
+					}
+				}
+				b.heal()
+				if err := next(b, o); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Second) // the journal writes
+				b.expectGap(t, "5")
+			})
+		})
+	}
+}
+
+// TestOneGapWhileADiskHangs: losses behind a gap record that is not durable
+// yet are told together by the next.
+func TestOneGapWhileADiskHangs(t *testing.T) {
+	withRecorder(t, Config{OnFailure: FailPass}, func(t *testing.T, b bench) {
+		hang := make(chan struct{})
+		b.fs.Fail(journaltest.Fault{Op: journaltest.Sync, Hang: hang})
+		o := testOrigin(t)
+		pass := func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			ticket, err := b.Message(o, reboot, Pass)
+			if err == nil {
+				err = ticket.Wait(ctx)
+			}
+			if err != nil {
+				t.Error("not passed:", err)
+			}
+		}
+		for range 10 {
+			pass()
+		}
+		close(hang)
+		time.Sleep(time.Second)
+		pass()
+		time.Sleep(time.Second)
+		var counts []string
+		for _, line := range recorded(t, b.journal) {
+			if _, rest, ok := strings.Cut(line, `"what":"gap"`); ok {
+				_, rest, _ = strings.Cut(rest, `"count":"`)
+				count, _, _ := strings.Cut(rest, `"`)
+				counts = append(counts, count)
+			}
+		}
+		if strings.Join(counts, " ") != "1 9" {
+			t.Errorf("gaps of %q, want one of the first and one of the other nine", counts)
 		}
 	})
 }
