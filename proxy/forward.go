@@ -42,6 +42,11 @@ func (x *exchange) forward(ctx context.Context) error {
 	if err := x.decodeAnswer(); err != nil {
 		return err
 	}
+	// An answer that came late on a connection of another session looks so: an
+	// Inform is answered by an InformResponse (TR-069 section 3.7.1.2).
+	if x.wasInform && x.answer != nil && x.answer.Kind == cwmp.KindRequest && x.tenant.upstream.Reuses() {
+		return refuseACS(502, reasonSequence, "%s in answer to an Inform, on a connection that may have been another session's", x.answer.Name)
+	}
 	x.learn()
 	x.answerTurn, err = s.state.FromACS(resp.Status, x.answer)
 	if err != nil {

@@ -173,3 +173,16 @@ func TestGiantSerialIsNotKept(t *testing.T) {
 		t.Errorf("%v bytes of bodies are still counted", got)
 	}
 }
+
+// With connections that sessions share one after the other, an RPC in answer to
+// an Inform may be a late one, meant for another device.
+func TestLateAnswerReachesNobody(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, soap(`<c:FactoryReset/>`))
+	}))
+	t.Cleanup(srv.Close)
+	r := start(t, plan{acs: srv.Listener.Addr().String(), reuse: "clean"})
+	if text := newCPE(t, r, true).want(informOf("LATE"), 502); strings.Contains(text, "FactoryReset") {
+		t.Error("the RPC reached the CPE")
+	}
+}

@@ -83,6 +83,9 @@ func (n *Node) Name() string { return n.name }
 // Authority is the ACS's host and port as configured.
 func (n *Node) Authority() string { return n.authority }
 
+// Reuses tells whether a session may get a connection that another had before.
+func (n *Node) Reuses() bool { return n.reuse }
+
 // Forwarding is how the ACS is told the CPE's address.
 func (n *Node) Forwarding() string { return n.forwarding }
 
