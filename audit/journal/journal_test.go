@@ -380,53 +380,6 @@ func TestDiskHangs(t *testing.T) {
 	}
 }
 
-// Each operation fails once, at each of its first occasions: nothing that was
-// promised is missing afterwards, and the journal is well again.
-func TestFaults(t *testing.T) {
-	for _, op := range journaltest.Ops() {
-		for _, fail := range []error{syscall.EIO, syscall.ENOSPC} {
-			for skip := range 12 {
-				if err := failOnce(op, skip, fail); err != nil {
-					t.Errorf("%s fails with %v after %d: %v", op, fail, skip, err)
-				}
-			}
-		}
-	}
-}
-
-func failOnce(op journaltest.Op, skip int, fail error) error {
-	w := newWorld(uint64(skip))
-	w.fs.Fail(journaltest.Fault{Op: op, Skip: skip, Err: fail, Short: 100})
-	for range 2 {
-		if err := w.open(); err != nil {
-			return err
-		}
-		for range 12 {
-			if w.j.Stats().Err == journal.ErrClosed {
-				break
-			}
-			if err := w.append(); err != nil {
-				return err
-			}
-			if err := w.ship(); err != nil {
-				return err
-			}
-		}
-		w.fs.Heal()
-		if err := w.j.Close(ctx); err != nil {
-			return err
-		}
-	}
-	if err := w.open(); err != nil {
-		return err
-	}
-	defer w.j.Close(ctx)
-	if _, err := w.j.Append(text1("well again")); err != nil {
-		return err
-	}
-	return nil
-}
-
 func TestFullAndTrimmed(t *testing.T) {
 	for _, tt := range []struct {
 		name       string

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"syscall"
@@ -137,7 +138,7 @@ func (w *world) compareCursor() error {
 }
 
 func (w *world) unlessKilled(err error) error {
-	if w.fs.Killed() || errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ENOSPC) {
+	if w.fs.Killed() || errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, io.ErrShortWrite) {
 		return nil
 	}
 	return err

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/cwmpgate/cwmpgate/audit/journal"
 )
@@ -51,6 +52,7 @@ type Fault struct {
 	Short int           // of a write: bytes that are written all the same
 	Kill  bool          // the process dies just before
 	Hang  chan struct{} // where set, the operation waits until it is closed
+	Slow  time.Duration // the operation takes this much longer
 }
 
 // FS is a journal.FS in memory, with one directory that Lock makes.
@@ -105,6 +107,18 @@ func (f *FS) Fail(fault Fault) {
 		fault.Times = 1
 	}
 	f.faults = append(f.faults, &fault)
+}
+
+// Unused is how many failures of an operation are still to come.
+func (f *FS) Unused(op Op) (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, fault := range f.faults {
+		if fault.Op == op {
+			n += max(fault.Times, 0)
+		}
+	}
+	return n
 }
 
 // Heal removes all faults.
@@ -171,6 +185,11 @@ func (f *FS) enter(op Op, name string) (*Fault, error) {
 		if fault.Hang != nil {
 			f.mu.Unlock()
 			<-fault.Hang
+			f.mu.Lock()
+		}
+		if fault.Slow > 0 {
+			f.mu.Unlock()
+			time.Sleep(fault.Slow)
 			f.mu.Lock()
 		}
 		if fault.Err == nil {
