@@ -57,7 +57,7 @@ It needs Linux, two cores and taskset; everything is on loopback.`,
 	p.StringVar(&f.directory, "directory", "", "where to keep the journal and all else while it runs; default the system's directory for temporary files")
 	p.StringVar(&f.only, "only", "", "scenarios to play, by comma: "+strings.Join(scenarioNames(), ", "))
 	p.IntVar(&f.rounds, "rounds", 3, "rounds of each scenario")
-	p.DurationVar(&f.each, "each", 1500*time.Millisecond, "time for which one target is loaded in one round")
+	p.DurationVar(&f.each, "each", 1200*time.Millisecond, "time for which one target is loaded in one round")
 	p.IntVar(&f.targetCPU, "target-cpu", 1, "core of what is measured")
 	p.IntVar(&f.loadCPU, "load-cpu", 0, "core of load and ACS")
 	c.MarkFlagRequired("gateway")
