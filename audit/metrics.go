@@ -46,6 +46,7 @@ type shipperMetrics struct {
 	batches *metrics.Counter
 	errors  *metrics.Counter
 	stopped *metrics.Counter
+	rowless *metrics.Counter
 	write   *metrics.PrometheusHistogram
 }
 
@@ -65,6 +66,7 @@ func newShipperMetrics(set *metrics.Set, sink string, lag func() (uint64, int64)
 		batches: set.GetOrCreateCounter(name("cwmpgate_audit_sink_batches_total")),
 		errors:  set.GetOrCreateCounter(name("cwmpgate_audit_sink_errors_total")),
 		stopped: set.GetOrCreateCounter(name("cwmpgate_audit_sink_stopped_total")),
+		rowless: set.GetOrCreateCounter(name("cwmpgate_audit_sink_unprojected_total")),
 		write:   set.GetOrCreatePrometheusHistogram(name("cwmpgate_audit_sink_write_seconds")),
 	}
 }

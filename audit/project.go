@@ -7,10 +7,29 @@ import (
 
 // Project adds to rows what one record says, taken from its bytes alone. log
 // and seq are where the record was found; they must agree with what it says.
-// On an error rows is as before.
+// On an error, a *ProjectError, rows is as before.
 func Project(log string, seq uint64, record []byte, rows *Rows) error {
 	return new(Projector).Project(log, seq, record, rows)
 }
+
+// ProjectError says why a record could not be projected.
+type ProjectError struct {
+	Log string
+	Seq uint64
+	// Record is what its head says, where that could be read and agrees with the
+	// place: the record can be kept, without rows. Else nil.
+	Record *RecordRow
+	Err    error
+}
+
+func (e *ProjectError) Error() string {
+	return fmt.Sprintf("project record %d of log %s: %v", e.Seq, e.Log, e.Err)
+}
+
+func (e *ProjectError) Unwrap() error { return e.Err }
+
+// Permanent says that the record will never be projected by this version.
+func (e *ProjectError) Permanent() bool { return true }
 
 // Projector projects records one after another and uses its memory again. The
 // rows it makes are theirs who have them: they stay as they are. The zero
@@ -20,6 +39,7 @@ type Projector struct {
 	rows    *Rows
 	version int64
 	head    Head
+	headed  bool // head and kind are read
 	kind    string
 
 	connection Connection
@@ -66,20 +86,21 @@ func (p *Projector) Project(log string, seq uint64, record []byte, rows *Rows) e
 		p.text = nil
 	}
 	*p = Projector{
-		scanner: scanner{text: p.text}, rows: rows, firstParameter: len(rows.Parameters),
+		scanner: scanner{text: p.text, open: p.open}, rows: rows, firstParameter: len(rows.Parameters),
 		events: p.events[:0], eventKeys: p.eventKeys[:0], texts: p.texts,
 	}
 	before := rows.lengths()
 	p.reset(record)
 	p.record()
 	err := p.err
+	here := p.head.Log == log && p.head.Seq == seq
 	switch {
 	case err != nil:
 	case p.i != len(record):
 		err = fmt.Errorf("something stands behind the record at byte %d", p.i)
 	case p.version != Version:
 		err = fmt.Errorf("version %d is unknown", p.version)
-	case p.head.Log != log || p.head.Seq != seq:
+	case !here:
 		err = fmt.Errorf("it says that it is record %d of log %s", p.head.Seq, p.head.Log)
 	}
 	// Neither the record nor its rows are held on to.
@@ -87,7 +108,11 @@ func (p *Projector) Project(log string, seq uint64, record []byte, rows *Rows) e
 	p.rows = nil
 	if err != nil {
 		rows.truncate(before)
-		return fmt.Errorf("project record %d of log %s: %w", seq, log, err)
+		failed := &ProjectError{Log: log, Seq: seq, Err: err}
+		if here && p.headed {
+			failed.Record = &RecordRow{p.head, p.kind}
+		}
+		return failed
 	}
 	return nil
 }
@@ -124,6 +149,7 @@ func (p *Projector) record() {
 		case "connection":
 			p.connected()
 		default:
+			p.headed = p.kind != "" && !p.head.At.IsZero()
 			p.own(name, &begun)
 			p.rows.Records = append(p.rows.Records, RecordRow{p.head, p.kind})
 			return

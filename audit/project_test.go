@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -207,5 +208,69 @@ func BenchmarkProject(b *testing.B) {
 		if err := p.Project(testLog, 1, record, &rows); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestDeepMessages: whatever depth of elements may be configured, its record
+// can be projected.
+func TestDeepMessages(t *testing.T) {
+	limits := cwmp.DefaultLimits()
+	limits.Depth = 1000
+	d := cwmp.NewDecoder(limits)
+	e := newEncoder(64<<10, newKeyless())
+	deepest := 0
+	for n := 90; ; n++ {
+		body := `<soap:Envelope xmlns:soap="http://schemas.xmlsoap.org/soap/envelope/" xmlns:cwmp="urn:dslforum-org:cwmp-1-0"><soap:Header>` +
+			`<cwmp:ID soap:mustUnderstand="1">1</cwmp:ID></soap:Header><soap:Body><cwmp:X_00005E_Do>` +
+			strings.Repeat("<a>", n) + "x" + strings.Repeat("</a>", n) + `</cwmp:X_00005E_Do></soap:Body></soap:Envelope>`
+		m, err := d.Decode([]byte(body), "")
+		if err != nil {
+			break
+		}
+		deepest = n
+		var rows Rows
+		record := encode(e, testOrigin(t), sample{message: m, from: cwmp.PartyCPE}, Pass, 1)
+		if err := Project(testLog, 1, record, &rows); err != nil || len(rows.RPCs) != 1 {
+			t.Fatalf("%d levels: %v", n, err)
+		}
+	}
+	if deepest < 990 {
+		t.Errorf("the deepest message has %d levels", deepest)
+	}
+}
+
+// TestProjectErrors: the head of a record that cannot be projected comes with
+// the error, if it is the head of that record.
+func TestProjectErrors(t *testing.T) {
+	const head = `{"v":1,"log":"` + testLog + `","seq":42,"at":"2026-11-24T12:00:00.123456Z","kind":"message","node":"gw-1","tenant":"isp","session":"c1k9","n":4`
+	want := &RecordRow{Head{Log: testLog, Seq: 42, At: noon, Node: "gw-1", Tenant: "isp", Session: "c1k9", N: 4}, KindMessage}
+	for _, test := range []struct {
+		name, record string
+		seq          uint64
+		want         *RecordRow
+	}{
+		{"body", head + `,"from":"cpe","body":{"X":nothing}}`, 42, want},
+		{"depth", head + `,"body":{"X":` + strings.Repeat(`{"X":[`, 1<<20), 42, want},
+		{"end", head + `,"from":"cpe"} `, 42, want},
+		{"cut", head + `,"from":"cp`, 42, want},
+		{"version", strings.Replace(head, `"v":1`, `"v":2`, 1) + `,"from":"cpe"}`, 42, want},
+		{"another place", head + `,"from":"cpe"} `, 41, nil},
+		{"cut head", head[:len(head)-1], 42, nil},
+		{"no kind", strings.Replace(head, `"kind":"message",`, "", 1) + `,"from":"cpe"} `, 42, nil},
+		{"nothing", "", 42, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			rows := Rows{RPCs: make([]RPCRow, 1)}
+			var failed *ProjectError
+			if err := Project(testLog, test.seq, []byte(test.record), &rows); !errors.As(err, &failed) || !permanent(err) {
+				t.Fatalf("the error is %v", err)
+			}
+			if diff := cmp.Diff(test.want, failed.Record); diff != "" {
+				t.Error(diff)
+			}
+			if rows.lengths() != [8]int{2: 1} {
+				t.Errorf("there are rows: %v", rows.lengths())
+			}
+		})
 	}
 }

@@ -18,11 +18,14 @@ type scanner struct {
 	i       int
 	text    []byte // scratch of strings with escapes
 	escaped bool   // the last string stands there
+	open    []byte // scratch of skip
 	err     error
 }
 
-// maxDepth bounds how deep values may stand in one another.
-const maxDepth = 200
+// maxDepth bounds how deep values may stand in one another. An element of a
+// vendor takes two levels, a list and an object, and messages may have 1,000
+// levels of elements (limits.depth).
+const maxDepth = 4096
 
 func (s *scanner) reset(b []byte) { s.b, s.whole, s.i, s.err = b, string(b), 0, nil }
 
@@ -238,32 +241,42 @@ func (s *scanner) moment() time.Time {
 	return t
 }
 
-// skip reads over one value.
-func (s *scanner) skip() { s.skipDeep(0) }
-
-func (s *scanner) skipDeep(depth int) {
-	if depth > maxDepth {
-		s.fail("values too deep")
-		return
-	}
-	switch s.peek() {
-	case '"':
-		s.bytes()
-	case '{':
-		s.i++
-		for begun := false; s.next('}', &begun); {
-			s.key()
-			s.skipDeep(depth + 1)
+// skip reads over one value. It does not call itself: peers choose how deep
+// values stand.
+func (s *scanner) skip() {
+	open := s.open[:0] // how each of the objects and lists that are open ends
+	defer func() { s.open = open }()
+	for {
+		begun := true
+		switch c := s.peek(); c {
+		case '{', '[':
+			if len(open) == maxDepth {
+				s.fail("values too deep")
+				return
+			}
+			s.i++
+			open = append(open, c+2) // '}' and ']' are two behind
+			begun = false
+		case '"':
+			s.bytes()
+		case 't', 'f':
+			s.boolean()
+		default:
+			s.integer()
 		}
-	case '[':
-		s.i++
-		for begun := false; s.next(']', &begun); {
-			s.skipDeep(depth + 1)
+		for { // to the next value
+			if s.err != nil || len(open) == 0 {
+				return
+			}
+			end := open[len(open)-1]
+			if s.next(end, &begun) {
+				if end == '}' {
+					s.key()
+				}
+				break
+			}
+			open, begun = open[:len(open)-1], true
 		}
-	case 't', 'f':
-		s.boolean()
-	default:
-		s.integer()
 	}
 }
 

@@ -156,6 +156,7 @@ func (s *Shipper) ship(ctx context.Context) error {
 	}
 	s.metrics.batches.Inc()
 	s.metrics.records.Add(len(b.Entries))
+	s.metrics.rowless.Add(b.Unprojected)
 	return nil
 }
 

@@ -33,6 +33,7 @@ func (s *flakySink) Write(_ context.Context, b *Batch) error {
 	for _, entry := range b.Entries {
 		s.taken = append(s.taken, string(entry.Bytes))
 	}
+	b.Unprojected = 1
 	return nil
 }
 
@@ -104,6 +105,7 @@ func TestShipper(t *testing.T) {
 			`cwmpgate_audit_sink_lag_records{sink="odd \"name\""} 0`,
 			`cwmpgate_audit_sink_errors_total{sink="odd \"name\""} 4`,
 			`cwmpgate_audit_sink_records_total{sink="odd \"name\""} 6`,
+			`cwmpgate_audit_sink_unprojected_total{sink="odd \"name\""} 2`,
 		} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("no %s in\n%s", want, out.String())

@@ -1,6 +1,11 @@
 package sqlite
 
-import "context"
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+)
 
 // rebuildBatch is how many records of the ledger a rebuild holds at a time.
 const rebuildBatch = 500
@@ -31,7 +36,7 @@ func (s *Store) Rebuild(ctx context.Context) error {
 				return err
 			}
 			for i := range records {
-				if err := w.reproject(&records[i]); err != nil {
+				if err := w.reproject(ctx, &records[i]); err != nil {
 					return err
 				}
 			}
@@ -65,14 +70,32 @@ func (w *writer) ledgerFrom(ctx context.Context, id int64) (all []ledgerRecord, 
 	return all, rows.Err()
 }
 
-func (w *writer) reproject(r *ledgerRecord) error {
+func (w *writer) reproject(ctx context.Context, r *ledgerRecord) error {
 	w.resetRows()
 	if err := w.projector.Project(r.log, r.seq, r.bytes, &w.rows); err != nil {
-		return err
+		if kept(err) == nil {
+			return err
+		}
+		return w.checkLeaf(ctx, r, err)
 	}
 	d, err := w.device(&w.rows.Records[0].Head)
 	if err != nil {
 		return err
 	}
 	return w.project(r.logID, d, &w.rows)
+}
+
+// checkLeaf sees of a record that cannot be projected whether it came so: then
+// it has no rows, as before.
+func (w *writer) checkLeaf(ctx context.Context, r *ledgerRecord, cause error) error {
+	var leaf, salt []byte
+	if err := w.conn.QueryRowContext(ctx, `SELECT leaf, salt FROM ledger WHERE id = ?`, r.id).Scan(&leaf, &salt); err != nil {
+		return err
+	}
+	var sum [sha256.Size]byte
+	hashLeaf(sha256.New(), &sum, salt, r.bytes)
+	if !bytes.Equal(sum[:], leaf) {
+		return fmt.Errorf("%w; its bytes are not those that were written", cause)
+	}
+	return nil
 }

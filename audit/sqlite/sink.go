@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql/driver"
+	"errors"
 	"fmt"
+	"hash"
 
 	"github.com/cwmpgate/cwmpgate/audit"
 )
@@ -40,6 +42,7 @@ func (w *writer) write(ctx context.Context, b *audit.Batch) error {
 	}
 	leaf := sha256.New()
 	var sum [sha256.Size]byte
+	b.Unprojected = 0
 	for i := range b.Entries {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -48,12 +51,7 @@ func (w *writer) write(ctx context.Context, b *audit.Batch) error {
 		if i > 0 && e.Seq <= b.Entries[i-1].Seq {
 			return fmt.Errorf("log %s: record %d stands behind record %d in its batch", b.Log, e.Seq, b.Entries[i-1].Seq)
 		}
-		// RFC 6962: a leaf begins with 0x00, so that none can be read as a node.
-		leaf.Reset()
-		leaf.Write([]byte{0})
-		leaf.Write(e.Salt[:])
-		leaf.Write(e.Bytes)
-		leaf.Sum(sum[:0])
+		hashLeaf(leaf, &sum, e.Salt[:], e.Bytes)
 		if old, ok := there[e.Seq]; ok {
 			if !bytes.Equal(old, sum[:]) {
 				return &DiffersError{b.Log, e.Seq}
@@ -62,11 +60,36 @@ func (w *writer) write(ctx context.Context, b *audit.Batch) error {
 		}
 		w.resetRows()
 		if err := w.projector.Project(b.Log, e.Seq, e.Bytes, &w.rows); err != nil {
-			return err
+			record := kept(err)
+			if record == nil {
+				return err
+			}
+			w.rows.Records = append(w.rows.Records, *record)
+			b.Unprojected++
 		}
 		if err := w.addRecord(log, &w.rows, sum, e.Salt, e.Bytes); err != nil {
 			return fmt.Errorf("log %s: record %d: %w", b.Log, e.Seq, err)
 		}
+	}
+	return nil
+}
+
+// hashLeaf puts the leaf hash of a record into sum. RFC 6962: a leaf begins
+// with 0x00, so that none can be read as a node.
+func hashLeaf(h hash.Hash, sum *[sha256.Size]byte, salt, record []byte) {
+	h.Reset()
+	h.Write([]byte{0})
+	h.Write(salt)
+	h.Write(record)
+	h.Sum(sum[:0])
+}
+
+// kept is the row of the ledger for a record that could not be projected, nil
+// where that is not known either.
+func kept(err error) *audit.RecordRow {
+	var p *audit.ProjectError
+	if errors.As(err, &p) {
+		return p.Record
 	}
 	return nil
 }

@@ -158,6 +158,31 @@ func TestTwoWriters(t *testing.T) {
 	}
 }
 
+// TestRebuildDamaged: bytes that are not those that were written stop a
+// rebuild, and the rows stay.
+func TestRebuildDamaged(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "audit.db"))
+	if err := s.Write(t.Context(), storetest.Sample(2).All()); err != nil {
+		t.Fatal(err)
+	}
+	count := func() (n int) {
+		if err := s.read.Load().QueryRow(`SELECT count(*) FROM rpcs`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := count()
+	if _, err := s.writer.conn.ExecContext(t.Context(), `UPDATE ledger SET bytes = CAST(substr(bytes, 1, length(bytes) - 1) AS BLOB) WHERE seq = 4`); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Rebuild(t.Context()); err == nil || !strings.Contains(err.Error(), "record 4 ") || !strings.Contains(err.Error(), "not those that were written") {
+		t.Errorf("the rebuild says %v", err)
+	}
+	if n := count(); before == 0 || n != before {
+		t.Errorf("%d rows, %d before", n, before)
+	}
+}
+
 // TestRebuildRaw compares the tables themselves, to the byte.
 func TestRebuildRaw(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "audit.db"))

@@ -96,6 +96,36 @@ var onceTests = []test{
 			t.Fatalf("something of the cut was written: %s", got[0])
 		}
 	}},
+	{"records that cannot be projected", func(t *testing.T, s Store) {
+		l, cpe := begin("unreadable")
+		cpe.Inform([]string{"2 PERIODIC"}, Param(ssid, "home", "string"))
+		var bad []uint64
+		for _, body := range []string{
+			`"Elements":[{"Name":"X_A","Value":"\q"}]`, `"Elements":[{"Name":"X_A"}]},"more":{`, `"ParameterList":7`,
+			`"Elements":` + strings.Repeat(`[`, 100_000) + strings.Repeat(`]`, 100_000),
+		} {
+			bad = append(bad, cpe.Tell("X_00005E_Do", body))
+		}
+		l.Entries[bad[1]-1].Bytes = append(l.Entries[bad[1]-1].Bytes, "{}"...)
+		last := cpe.Inform([]string{"2 PERIODIC"}, Param(ssid, "away", "string"))
+		b := l.All()
+		write(t, s, b)
+		if b.Unprojected != len(bad) {
+			t.Errorf("%d records are told to have no rows, want %d", b.Unprojected, len(bad))
+		}
+		settle(t, s, l)
+		checkRecords(t, s, l)
+		rows := ask(t, s, audit.Filter{View: audit.ViewRecords, Device: "T1", Session: "s-1", Kind: "message"})
+		expect(t, rows[2:3], want{"seq": bad[0], "at": l.At(bad[0]), "tenant": "isp", "oui": "00005E", "class": "HG", "log": l.ID})
+		if len(rows) != 4+len(bad) {
+			t.Errorf("%d messages of the session, want %d", len(rows), 4+len(bad))
+		}
+		expect(t, ask(t, s, audit.Filter{View: audit.ViewRPCs, RPC: "X_00005E_Do"}))
+		expect(t, ask(t, s, audit.Filter{View: audit.ViewChanges}), want{"seq": last, "old": "home", "new": "away"})
+		if b = l.All(); s.Write(t.Context(), b) != nil || b.Unprojected != 0 {
+			t.Errorf("the same cut again: %d records are told to have no rows", b.Unprojected)
+		}
+	}},
 	{"broken off", func(t *testing.T, s Store) {
 		l := world()
 		write(t, s, l.Batch(1, 5))
