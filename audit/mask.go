@@ -203,7 +203,7 @@ type memory struct {
 	full bool
 }
 
-const memoryLimit = 64 << 10
+const memoryLimit = 8 << 10
 
 func (m *memory) reset() {
 	m.text, m.ends, m.full = m.text[:0], m.ends[:0], false

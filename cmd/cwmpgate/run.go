@@ -146,15 +146,8 @@ func (g *gate) open(ctx context.Context) error {
 	if err := g.openStore(ctx); err != nil {
 		return err
 	}
-	if err := g.tellGaps(ctx); err != nil {
+	if err := g.recordStart(ctx); err != nil {
 		return err
-	}
-	start, err := g.recorder.System(audit.System{What: audit.SystemStart, Why: "run", Detail: []audit.Pair{{Name: "version", Value: versionText()}}})
-	if err == nil {
-		err = start.Wait(ctx)
-	}
-	if err != nil {
-		return fmt.Errorf("record the start: %w", err)
 	}
 	if g.admin != nil {
 		if err := g.admin.open(ctx); err != nil {
@@ -163,6 +156,32 @@ func (g *gate) open(ctx context.Context) error {
 	}
 	if err := g.gateway.Open(ctx); err != nil {
 		return withHint(err, "another process may have the address, or a port below 1024 needs CAP_NET_BIND_SERVICE")
+	}
+	return nil
+}
+
+// recordStart records the start and what was passed over before it. A journal
+// that is full or cannot be written keeps no gateway from starting: the store
+// must be fed to empty it, and what may pass without a record may pass.
+func (g *gate) recordStart(ctx context.Context) error {
+	err := g.tellGaps(ctx)
+	if err == nil {
+		err = g.recordOne(ctx)
+	}
+	if errors.Is(err, journal.ErrFull) || errors.Is(err, journal.ErrNotWritable) {
+		g.log.Error().Err(err).Msg("started with a journal that takes no records; see docs/journal.md")
+		return nil
+	}
+	return err
+}
+
+func (g *gate) recordOne(ctx context.Context) error {
+	start, err := g.recorder.System(audit.System{What: audit.SystemStart, Why: "run", Detail: []audit.Pair{{Name: "version", Value: versionText()}}})
+	if err == nil {
+		err = start.Wait(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("record the start: %w", err)
 	}
 	return nil
 }
