@@ -54,7 +54,7 @@ func failOnce(fault journaltest.Fault) (met, more bool, err error) {
 	w := newWorld(uint64(fault.Skip))
 	leads := fault.Op
 	if fault.Op == journaltest.Truncate { // a segment is cut only after a write that failed
-		leads = journaltest.Write
+		leads, w.room = journaltest.Write, 1<<20
 		w.fs.Fail(journaltest.Fault{Op: leads, Path: "*.jrn*", Skip: fault.Skip, Err: syscall.EIO, Short: 10})
 		fault.Skip = 0
 	}

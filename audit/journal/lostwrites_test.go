@@ -26,6 +26,7 @@ type world struct {
 	j    *journal.Journal
 	sink *journal.Cursor
 	life int
+	room int64 // in a segment; 0: chance decides
 
 	id       string
 	appended map[uint64][]byte // of this life, or found after the last crash
@@ -50,6 +51,9 @@ func (w *world) config() journal.Config {
 	}
 	if w.rng.IntN(3) == 0 {
 		c.MaxDelay = 20 * time.Microsecond
+	}
+	if w.room > 0 {
+		c.SegmentSize = w.room
 	}
 	return c
 }
