@@ -151,7 +151,7 @@ func TestMemoryChangesNothing(t *testing.T) {
 		for range r.IntN(4) {
 			cpe.Set("job", list(30)...)
 			if r.IntN(4) > 0 {
-				cpe.Accept(`"Status":"0"`)
+				cpe.Accept(fmt.Sprintf(`"Status":"%d"`, r.IntN(3))) // 2 is none
 			}
 			cpe.Read(list(50)...)
 		}
