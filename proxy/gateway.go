@@ -158,7 +158,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	<-ctx.Done()
 	g.log.Info().Int("sessions", g.sessions.count()).Msg("draining")
-	g.drain()
+	g.drain(false)
 	// CPEs may be between two connections of a session: new ones are taken for
 	// as long as sessions are open, and carry nothing but those.
 	limit := time.NewTimer(time.Duration(g.cfg.Timeouts.Drain))
@@ -191,7 +191,7 @@ func (g *Gateway) Halt() { g.halt() }
 func (g *Gateway) finishConns(conns *sync.WaitGroup, cut context.CancelFunc) {
 	all := make(chan struct{})
 	go func() { conns.Wait(); close(all) }()
-	g.drain() // those whose session has ended meanwhile
+	g.drain(true) // those whose session has ended meanwhile, too
 	last := time.NewTimer(lastAnswers)
 	defer last.Stop()
 	select {
@@ -223,7 +223,7 @@ func (g *Gateway) closed(c *conn) {
 func (g *Gateway) begin(c *conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	c.busy = true
+	c.busy, c.served = true, true
 }
 
 // done marks c as idle. It is false where c is to be closed because the gateway
@@ -246,13 +246,15 @@ func (g *Gateway) draining() bool {
 	return g.drains
 }
 
-// drain closes the connections on which nothing is owed.
-func (g *Gateway) drain() {
+// drain closes the connections on which nothing is owed. One that has carried
+// no request yet may be of a CPE that goes on with its session: it is closed only
+// with fresh.
+func (g *Gateway) drain(fresh bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.drains = true
 	for c := range g.conns {
-		if !c.busy && !g.hasSession(c) {
+		if !c.busy && (c.served || fresh) && !g.hasSession(c) {
 			c.h1.Drain()
 		}
 	}

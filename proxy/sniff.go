@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"compress/gzip"
 	"io"
 
 	"github.com/cwmpgate/cwmpgate/proxy/h1"
@@ -23,7 +24,9 @@ func sniff(r io.Reader, fields []h1.Field) (whole io.Reader, isMessage bool, err
 	ended := err != nil
 	plain := head
 	if c, err := contentCoding(fields); err == nil && c != codingNone {
-		plain, ended = inflatedHead(head, c), false
+		if plain, ended = inflatedHead(head, c), false; len(plain) == 0 && n > 0 {
+			return nil, true, nil // what it holds stands further on, if at all
+		}
 	}
 	return io.MultiReader(bytes.NewReader(head), r), isEnvelope(plain, ended), nil
 }
@@ -33,6 +36,9 @@ func inflatedHead(packed []byte, c coding) []byte {
 	r, err := inflater(bytes.NewReader(packed), packed, c)
 	if err != nil {
 		return nil
+	}
+	if z, ok := r.(*gzip.Reader); ok {
+		z.Multistream(true) // the first of several streams may be empty
 	}
 	plain := make([]byte, sniffed)
 	n, _ := io.ReadFull(r, plain)
