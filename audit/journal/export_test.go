@@ -7,7 +7,7 @@ func InspectNow(j *Journal) {
 	j.inspected = j.inspected.Add(-2e9)
 }
 
-// VerifyIn is Verify on another file system.
+// VerifyIn gives the problems that Look finds, on another file system.
 func VerifyIn(fsys FS, dir string) ([]Problem, error) {
 	s, err := survey(fsys, dir)
 	return s.Problems, err

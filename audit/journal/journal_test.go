@@ -168,8 +168,8 @@ func TestCopiedDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if problems, err := journal.Verify(twin); err != nil || len(problems) > 0 {
-		t.Errorf("verify: %v, %v", problems, err)
+	if s, err := journal.Look(twin); err != nil || len(s.Problems) > 0 {
+		t.Errorf("verify: %v, %v", s.Problems, err)
 	}
 }
 

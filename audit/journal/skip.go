@@ -13,7 +13,7 @@ import (
 // ErrNoDamage says that there is nothing to pass over at a place.
 var ErrNoDamage = errors.New("there is no damage")
 
-// Skip passes over one damaged place, as Verify names it, in a journal that
+// Skip passes over one damaged place, as Look names it, in a journal that
 // nobody writes: readers go on behind it, with the first record that is whole.
 // The segment is left as it is, and a copy of it is kept beside (see
 // Gap.Kept) which outlives the segment. The step is one file that changes in

@@ -28,14 +28,6 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%s: byte %d: %v", p.File, p.Offset, p.Err)
 }
 
-// Verify reads a journal's directory from end to end and names the first bad
-// thing in each file. It changes nothing and takes no lock. An error means
-// that the directory could not be looked at.
-func Verify(dir string) ([]Problem, error) {
-	s, err := survey(osFS{}, dir)
-	return s.Problems, err
-}
-
 // Scan gives the records of a directory from a number on without opening it
 // for writing: it takes no lock and changes nothing, so the last ones may be
 // on their way still. The last pair may be an error, *CorruptionError for
