@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 
@@ -158,4 +159,21 @@ func SignedBy(signed string) (names []string) {
 		names = append(names, fmt.Sprintf("%s+%x", word[1], b[:4]))
 	}
 	return names
+}
+
+// Notes gives the signed notes of a file in which they stand one behind the
+// other, a blank line between two. What is no note is passed over.
+func Notes(text string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		parts := strings.Split(text, "\n\n")
+		for i := range len(parts) - 1 {
+			if !strings.HasPrefix(parts[i+1], "— ") {
+				continue
+			}
+			body := strings.TrimLeft(parts[i], "\n")
+			if !yield(body + "\n\n" + strings.TrimSuffix(parts[i+1], "\n") + "\n") {
+				return
+			}
+		}
+	}
 }
