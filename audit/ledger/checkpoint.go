@@ -144,6 +144,20 @@ func Open(signed string, keys ...note.Verifier) (t Tree, by []note.Verifier, err
 	return t, by, nil
 }
 
+// Only gives a note with no other signatures than those of the keys, which are
+// verified.
+func Only(signed string, keys ...note.Verifier) (string, error) {
+	n, err := note.Open([]byte(signed), note.VerifierList(keys...))
+	if err != nil {
+		return "", err
+	}
+	b := []byte(n.Text + "\n")
+	for _, s := range n.Sigs {
+		b = fmt.Appendf(b, "— %s %s\n", s.Name, s.Base64)
+	}
+	return string(b), nil
+}
+
 // SignedBy names the keys that a note has signatures of, true or not.
 func SignedBy(signed string) (names []string) {
 	_, sigs, _ := strings.Cut(signed, "\n\n")

@@ -127,7 +127,7 @@ func (k *Keeper) Open(ctx context.Context) error {
 		return fmt.Errorf("open the file of checkpoints: %w", err)
 	}
 	for _, w := range k.witnesses {
-		w.held = k.state.held[w.URL]
+		w.restore(&k.state, k.origin(k.state.epoch).String())
 	}
 	k.signedAt = k.cfg.Now()
 	for lag, _ := cursor.Lag(); lag > 0; lag, _ = cursor.Lag() {

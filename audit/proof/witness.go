@@ -46,6 +46,7 @@ type witness struct {
 	mu     sync.Mutex
 	claims []claim
 	held   held
+	maybe  []int64 // sizes of the tree of held that it may hold, as a keeper before may have sent them
 }
 
 // maxClaims bounds the epochs that a witness may lag behind.
@@ -105,7 +106,7 @@ func (w *witness) needs(origin string) (sizes []int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.held.Origin == origin {
-		sizes = append(sizes, w.held.Size)
+		sizes = append(append(sizes, w.held.Size), w.maybe...)
 	}
 	for _, c := range w.claims {
 		if c.tree.Origin.String() == origin {
@@ -119,6 +120,18 @@ func (w *witness) holds() held {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.held
+}
+
+// restore takes what the state says: a size that was offered may be held though
+// no answer came.
+func (w *witness) restore(s *state, origin string) {
+	w.held = s.held[w.URL]
+	if w.held.Origin != origin {
+		w.held = held{Origin: origin}
+	}
+	for _, m := range s.marks {
+		w.maybe = append(w.maybe, m.tree.End())
+	}
 }
 
 func (w *witness) waiting() int {
@@ -144,7 +157,7 @@ func (w *witness) first() (c claim, old int64, ok bool) {
 func (w *witness) settle(now held) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.claims, w.held = w.claims[1:], now
+	w.claims, w.held, w.maybe = w.claims[1:], now, nil
 }
 
 func (w *witness) run(ctx context.Context, closing <-chan struct{}) {
@@ -221,6 +234,9 @@ func (w *witness) send(ctx context.Context, c claim, old int64) error {
 			return w.cosigned(c, text)
 		case http.StatusConflict:
 			size, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+			if err == nil && size == old && old == c.tree.Size {
+				return &conflictError{held{c.tree.Origin.String(), old}, c.tree.Origin, "it holds another one of the same size"}
+			}
 			if err != nil || size < 0 || size == old {
 				return fmt.Errorf("it answers a conflict with %q", clip(text))
 			}
