@@ -70,8 +70,30 @@ func readPrivate(private string) (name string, key ed25519.PrivateKey, err error
 	return part[0], ed25519.NewKeyFromSeed(b[1:]), nil
 }
 
+// Verifier is a public key.
+type Verifier interface {
+	note.Verifier
+	// Public is the key in the form NAME+HASH+KEY.
+	Public() string
+}
+
+type verifier struct {
+	note.Verifier
+	public string
+}
+
+func (v verifier) Public() string { return v.public }
+
 // NewVerifier reads a public key, of a log or of a witness.
-func NewVerifier(public string) (note.Verifier, error) {
+func NewVerifier(public string) (Verifier, error) {
+	v, err := newVerifier(public)
+	if err != nil {
+		return nil, err
+	}
+	return verifier{v, public}, nil
+}
+
+func newVerifier(public string) (note.Verifier, error) {
 	name, rest, _ := strings.Cut(public, "+")
 	hash, key64, ok := strings.Cut(rest, "+")
 	key, err := base64.StdEncoding.DecodeString(key64)
