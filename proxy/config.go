@@ -132,7 +132,7 @@ type Timeouts struct {
 	Session      configs.Duration `yaml:"session" min:"10ms" doc:"A session in which nobody owes an answer."`
 	SessionReply configs.Duration `yaml:"session_reply" min:"10ms" doc:"A session in which the CPE owes the answer to an RPC: reading a full model takes minutes."`
 	SessionMost  configs.Duration `yaml:"session_most" min:"1s" doc:"The longest that a CPE may ask for in its SessionTimeout header, once the ACS has accepted its Inform."`
-	Linger       configs.Duration `yaml:"linger" doc:"How long the keys of an ended session are known, so that one more empty POST is answered 204."`
+	Linger       configs.Duration `yaml:"linger" doc:"How long the keys of an ended session are known, so that one more empty POST is answered 204; of more than limits.sessions ended ones the oldest is forgotten before."`
 	File         configs.Duration `yaml:"file" min:"1s" doc:"For one file transfer."`
 	RetryAfter   configs.Duration `yaml:"retry_after" min:"1s" doc:"Least Retry-After of a 503; up to twice as long is said, so that CPEs do not come back in step."`
 	Drain        configs.Duration `yaml:"drain" doc:"For open sessions to end after SIGTERM."`

@@ -68,6 +68,25 @@ func TestBroughtKeysNameNoSession(t *testing.T) {
 	}
 }
 
+func TestNoMoreLingerThanMayBeOpen(t *testing.T) {
+	table := newSessions(3, 3, time.Minute)
+	var all []*session
+	for range 5 {
+		s := testSession(t, here)
+		table.add(s, &conn{}, "")
+		table.end(s, audit.EndClean)
+		all = append(all, s)
+	}
+	for i, s := range all {
+		if known := table.withCookie(s.cookie) == s; known != (i >= 2) {
+			t.Errorf("ended session %d of 5 is known: %v", i, known)
+		}
+	}
+	if len(table.lingers) != 3 || len(table.byCookie) != 3 {
+		t.Errorf("%d linger, %d cookies are known, want 3", len(table.lingers), len(table.byCookie))
+	}
+}
+
 // A load balancer's cookie may be on every session: it must cost no walk.
 func TestHoldersOfAKeyAreBounded(t *testing.T) {
 	table := newSessions(1000, 1000, time.Minute)
