@@ -136,6 +136,28 @@ type Row struct {
 	Values  []any
 }
 
+// Value is the value in a column, nil where there is none or no such column.
+func (r Row) Value(column string) any {
+	for i, c := range r.Columns {
+		if c == column {
+			return r.Values[i]
+		}
+	}
+	return nil
+}
+
+// Text is the value in a column of texts.
+func (r Row) Text(column string) string {
+	text, _ := r.Value(column).(string)
+	return text
+}
+
+// Number is the value in a column of numbers, 0 where there is none.
+func (r Row) Number(column string) int64 {
+	n, _ := r.Value(column).(int64)
+	return n
+}
+
 // Reader is what a store gives to those who ask. An error ends the sequence.
 type Reader interface {
 	Query(ctx context.Context, f Filter) iter.Seq2[Row, error]
