@@ -288,7 +288,11 @@ func (e *encoder) system(node string, s *System) {
 		at := len(dst)
 		for _, p := range s.Detail {
 			dst = append(appendString(append(dst, ','), p.Name), ':')
-			dst = appendString(dst, e.clean(p.Value))
+			if s.exact {
+				dst = appendString(dst, p.Value)
+			} else {
+				dst = appendString(dst, e.clean(p.Value))
+			}
 		}
 		dst = closeObject(dst, at)
 	}

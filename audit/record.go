@@ -53,6 +53,11 @@ const (
 	SystemStop  = "stop"
 	SystemGap   = "gap"   // records are missing
 	SystemStore = "store" // trouble with a store
+
+	SystemEpoch       = "epoch"        // a tree of the proof begins, see Epoch
+	SystemKeyRotation = "key_rotation" // another key signs from here on, see KeyRotation
+	SystemRetention   = "retention"    // records were emptied for their age, see Retention
+	SystemErasure     = "erasure"      // records were emptied by command, see Erasure
 )
 
 // Device is what an Inform's DeviceId says, as sent but trimmed: three names
@@ -153,6 +158,8 @@ type System struct {
 	What   string // one of SystemStart …
 	Why    string
 	Detail []Pair // in the order they are written
+
+	exact bool // all of it is ours: nothing in it is masked or cut
 }
 
 // Pair is one named fact.

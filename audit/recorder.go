@@ -181,6 +181,24 @@ func (r *Recorder) System(s System) (Ticket, error) {
 	return r.appendOne(e, KindSystem, nil)
 }
 
+// SystemBehind records an event of the gateway that says something of every
+// record before it. each and say are called while nothing can be recorded; they
+// must be short, and must not record anything. See journal.AppendBehind.
+func (r *Recorder) SystemBehind(after uint64, each func(journal.Entry), say func() System) (Ticket, error) {
+	e := r.encoder()
+	defer r.release(e)
+	t, err := r.journal.AppendBehind(after, each, func(dst []byte, seq uint64, at time.Time) []byte {
+		s := say()
+		e.system(r.cfg.Node, &s)
+		return e.join(dst, seq, at)
+	})
+	if err != nil {
+		return Ticket{}, fmt.Errorf("append system record: %w", err)
+	}
+	r.metrics.written(KindSystem, len(e.rest))
+	return Ticket{r: r, ticket: t, seq: t.Seq()}, nil
+}
+
 // Refusal records a refused message: one record for all of one second that
 // have the same reason, source and device, with a count. o may be nil.
 func (r *Recorder) Refusal(o *Origin, f Refusal) {

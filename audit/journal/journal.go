@@ -148,7 +148,8 @@ type Journal struct {
 	durableAt int64
 	pending   *batch
 	spare     *batch
-	inflight  int64 // bytes of the batch that is being written
+	writing   *batch // what the writer has taken; its records do not change
+	inflight  int64  // bytes of the batch that is being written
 	salts     saltBox
 	waiting   []*waiter
 	waiters   sync.Pool

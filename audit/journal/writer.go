@@ -64,6 +64,11 @@ func (j *Journal) Append(encode func(dst []byte, seq uint64, at time.Time) []byt
 		j.counts.refused++
 		return Ticket{}, err
 	}
+	return j.append(encode)
+}
+
+// append adds a record to the pending batch.
+func (j *Journal) append(encode func(dst []byte, seq uint64, at time.Time) []byte) (Ticket, error) {
 	at := max(j.cfg.Now().UnixMicro(), j.at)
 	b := j.pending
 	buf := b.buf
@@ -253,9 +258,11 @@ func (j *Journal) due(now time.Time) (time.Time, bool) {
 func (j *Journal) take(now time.Time) *batch {
 	j.began, j.busy = now, true
 	if j.stuck != nil {
+		j.writing = j.stuck
 		return j.stuck
 	}
 	b := j.pending
+	j.writing = b
 	j.pending, j.spare = j.spare, nil
 	if j.pending == nil {
 		j.pending = new(batch)
@@ -271,7 +278,7 @@ func (j *Journal) settle(b *batch, err error) {
 	j.mu.Lock()
 	now := time.Now()
 	c := Commit{Records: int(b.count), Bytes: len(b.buf), Took: now.Sub(j.began), Err: err}
-	j.busy = false
+	j.busy, j.writing = false, nil
 	j.counts.add(c)
 	j.inflight = 0
 	if err == nil {

@@ -19,6 +19,8 @@ type insert struct {
 	one, many *prepared
 	rows      int     // collected in the arguments of many
 	devices   []int64 // whose known values the collected rows tell of
+	// collect, where set, is given the rows, and nothing is written.
+	collect func(values []any)
 }
 
 func prepareInsert(ctx context.Context, conn *sql.Conn, table string, columns ...string) (*insert, error) {
@@ -42,6 +44,10 @@ func prepareInsert(ctx context.Context, conn *sql.Conn, table string, columns ..
 func (i *insert) add(values ...any) error {
 	if len(values) != i.columns {
 		panic("BUG: row of another width for " + i.table)
+	}
+	if i.collect != nil {
+		i.collect(values)
+		return nil
 	}
 	args := i.many.args[i.rows*i.columns:]
 	for n, v := range values {

@@ -11,7 +11,7 @@ import (
 const rebuildBatch = 500
 
 // Rebuild makes all projections anew from the bytes of the ledger, in the
-// order in which the records came. It is one transaction: readers see the old
+// order in which the records came; what has lost its bytes has no rows. It is one transaction: readers see the old
 // rows until it is done, and if it fails or is interrupted they stay. Writers
 // wait meanwhile, up to their BusyTimeout, and the journal keeps what they
 // could not write.
@@ -55,7 +55,7 @@ type ledgerRecord struct {
 
 func (w *writer) ledgerFrom(ctx context.Context, id int64) (all []ledgerRecord, err error) {
 	rows, err := w.conn.QueryContext(ctx, `SELECT l.id, l.log, g.log, l.seq, l.bytes
-		FROM ledger AS l JOIN logs AS g ON g.id = l.log WHERE l.id > ? ORDER BY l.id LIMIT ?`, id, rebuildBatch)
+		FROM ledger AS l JOIN logs AS g ON g.id = l.log WHERE l.id > ? AND length(l.bytes) > 0 ORDER BY l.id LIMIT ?`, id, rebuildBatch)
 	if err != nil {
 		return nil, err
 	}

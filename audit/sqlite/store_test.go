@@ -28,3 +28,7 @@ func open(t testing.TB, file string) *Store {
 	})
 	return s
 }
+
+func TestLedger(t *testing.T) {
+	storetest.RunLedger(t, func(t *testing.T) storetest.Ledger { return open(t, filepath.Join(t.TempDir(), "audit.db")) })
+}

@@ -29,12 +29,15 @@ func (t *tables) all() []**insert {
 // projections are the tables that a rebuild makes anew.
 var projections = [...]string{"rpcs", "parameters", "transfers", "sessions", "refusals", "security", "system"}
 
-func (t *tables) prepare(ctx context.Context, conn *sql.Conn) error {
-	for _, p := range []struct {
-		into    **insert
-		table   string
-		columns []string
-	}{
+// layout is one insert: its table and the columns that it fills.
+type layout struct {
+	into    **insert
+	table   string
+	columns []string
+}
+
+func (t *tables) layouts() []layout {
+	return []layout{
 		{&t.ledger, "ledger", []string{"log", "seq", "at", "kind", "node", "tenant", "device", "session", "n", "identity",
 			"leaf", "salt", "bytes"}},
 		{&t.rpcs, "rpcs", []string{"log", "seq", "sender", "acs", "rpc", "to_rpc", "message", "cwmp", "cwmp_id", "answers",
@@ -55,7 +58,11 @@ func (t *tables) prepare(ctx context.Context, conn *sql.Conn) error {
 			"peer", "listener", "acs", "count"}},
 		{&t.security, "security", []string{"log", "seq", "at", "reason", "claimed", "verified", "peer", "listener", "acs", "count"}},
 		{&t.system, "system", []string{"log", "seq", "at", "what", "why", "detail"}},
-	} {
+	}
+}
+
+func (t *tables) prepare(ctx context.Context, conn *sql.Conn) error {
+	for _, p := range t.layouts() {
 		i, err := prepareInsert(ctx, conn, p.table, p.columns...)
 		if err != nil {
 			return err
@@ -130,24 +137,36 @@ func commonOf(log, device int64, p *audit.ParameterRow) common {
 }
 
 func (t *tables) addParameter(c *common, name int64, changed bool, p *audit.ParameterRow) error {
-	var value any
-	if p.Value != nil {
-		value = *p.Value
-	}
-	if p.Type != t.lastType {
-		t.lastType, t.lastTypeValue = strings.Clone(p.Type), text(p.Type)
-	}
 	if p.Action != c.action {
 		c.action, c.is = p.Action, p.Action
 	}
 	if plain(p) {
 		t.plain.tells(c.about)
-		return t.plain.add(c.log, c.seq, int64(p.Item), c.at, c.device, name, changed, c.is, value, t.lastTypeValue, c.answers)
+		return t.plain.add(c.log, c.seq, int64(p.Item), c.at, c.device, name, changed, c.is, valueText(p), t.typed(p), c.answers)
 	}
 	t.parameters.tells(c.about)
-	return t.parameters.add(c.log, c.seq, int64(p.Item), c.at, c.device, name, changed, c.is, value,
-		text(p.Secret), t.lastTypeValue, number(p.Cut), text(p.SHA256), c.key, c.answers,
+	return t.addWhole(c, name, changed, p)
+}
+
+// addWhole adds a row with all columns.
+func (t *tables) addWhole(c *common, name int64, changed bool, p *audit.ParameterRow) error {
+	return t.parameters.add(c.log, c.seq, int64(p.Item), c.at, c.device, name, changed, c.is, valueText(p),
+		text(p.Secret), t.typed(p), number(p.Cut), text(p.SHA256), c.key, c.answers,
 		text(p.FaultCode), text(p.FaultString), text(p.Notification), text(p.AccessList))
+}
+
+func valueText(p *audit.ParameterRow) any {
+	if p.Value == nil {
+		return nil
+	}
+	return *p.Value
+}
+
+func (t *tables) typed(p *audit.ParameterRow) any {
+	if p.Type != t.lastType {
+		t.lastType, t.lastTypeValue = strings.Clone(p.Type), text(p.Type)
+	}
+	return t.lastTypeValue
 }
 
 // plain says whether a row has no more than the columns of tables.plain.
