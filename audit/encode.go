@@ -17,6 +17,7 @@ type encoder struct {
 	rest    []byte // from kind on
 	body    body
 	keyless *Redactor
+	at      time.Time // of the record that was joined last
 	join    func(dst []byte, seq uint64, at time.Time) []byte
 }
 
@@ -30,6 +31,7 @@ func newEncoder(bound int, keyless *Redactor) *encoder {
 
 // appendJoined appends the whole record.
 func (e *encoder) appendJoined(dst []byte, seq uint64, at time.Time) []byte {
+	e.at = at
 	dst = append(dst, `{"v":1,"log":"`...)
 	dst = append(dst, e.log...)
 	dst = append(dst, `","seq":`...)

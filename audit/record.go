@@ -53,6 +53,7 @@ const (
 	SystemStop  = "stop"
 	SystemGap   = "gap"   // records are missing
 	SystemStore = "store" // trouble with a store
+	SystemClock = "clock" // the wall clock was set
 )
 
 // Device is what an Inform's DeviceId says, as sent but trimmed: three names

@@ -28,6 +28,7 @@ type Config struct {
 	MaxValue  configs.Size // longest value written whole; 0: 64 KiB
 	OnFailure string       // one of FailRefuse …; empty: refuse
 	Coalesce  int          // most kinds of refusal and security event told apart in one second; 0: 256
+	Clock     Clock        // nil: the system's
 	// Stop is called once where OnFailure is "stop" and a record could not be
 	// made durable.
 	Stop func(error)
@@ -42,6 +43,7 @@ type Recorder struct {
 	encoders sync.Pool // of *encoder
 	metrics  recorderMetrics
 	alike    coalescer
+	clock    clockWatch
 	stopped  atomic.Bool
 
 	losing atomic.Bool // losses is not empty
@@ -69,6 +71,10 @@ func NewRecorder(cfg Config, j *journal.Journal, set *metrics.Set) *Recorder {
 	keyless := newKeyless()
 	r.encoders.New = func() any { return newEncoder(int(cfg.MaxValue), keyless) }
 	r.alike.init(cfg.Coalesce, r.writeAlike)
+	if cfg.Clock == nil {
+		cfg.Clock = systemClock()
+	}
+	r.clock.init(cfg.Clock)
 	return r
 }
 
@@ -272,6 +278,15 @@ func (r *Recorder) append(e *encoder, kind string) (Ticket, error) {
 }
 
 func (r *Recorder) take(e *encoder, kind string) (Ticket, error) {
+	r.tellStep()
+	t, err := r.put(e, kind)
+	if err == nil {
+		r.compareClock(e.at)
+	}
+	return t, err
+}
+
+func (r *Recorder) put(e *encoder, kind string) (Ticket, error) {
 	t, err := r.journal.Append(e.join)
 	if err != nil {
 		r.metrics.failures.Inc()

@@ -78,7 +78,9 @@ func (x *exchange) relayFile(ctx context.Context, t *audit.Transfer) error {
 	defer func() {
 		if !stop() || !whole {
 			x.conn.dropFileLease()
+			return
 		}
+		lease.Rest()
 	}()
 	sent, got := counter{max: limit, from: "cpe"}, counter{max: limit, from: "acs"}
 	client, err := x.sendFile(ctx, lease, &sent)

@@ -74,8 +74,9 @@ func tuneCollector(bodies int64) {
 	}
 }
 
-// besideBodies is what a gateway needs in memory beside bodies: connections,
-// sessions, the store's caches.
+// besideBodies is what a gateway needs of Go's memory beside bodies: connections,
+// sessions, records on their way. The program itself and SQLite, which has
+// memory of its own, come on top (docs/performance.md, section Memory).
 const besideBodies = 192 << 20
 
 // gate is the house wired together.

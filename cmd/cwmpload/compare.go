@@ -239,7 +239,7 @@ func (c *comparison) measure(ctx context.Context, t *target, s scenario) (taken 
 	if err != nil {
 		return taken, err
 	}
-	if err := t.settle(ctx); err != nil {
+	if err := t.settle(ctx, patience); err != nil {
 		return taken, err
 	}
 	after, err := readUsage(t.pids)

@@ -32,6 +32,7 @@ type place struct {
 	admin            string // address of the metrics of the gateway begun last
 	certificate, key string // PEM files
 	both             string // in one
+	limits           string // a section of the gateway's config, "" for the defaults
 }
 
 // prepare makes the certificate that all serve: ECDSA, as CPEs' servers have.
@@ -88,7 +89,7 @@ journal: {directory: %q, max_size: 8GiB}
 log: {level: warn}
 timeouts: {drain: 1s}
 admin: {metrics: %q}
-`, address, p.certificate, p.key, p.acs, dir, filepath.Join(dir, "journal"), p.admin)
+%s`, address, p.certificate, p.key, p.acs, dir, filepath.Join(dir, "journal"), p.admin, p.limits)
 	if store {
 		text += fmt.Sprintf("store: {sqlite: {file: %q}}\n", filepath.Join(dir, "audit.db"))
 	}

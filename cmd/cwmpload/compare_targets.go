@@ -53,7 +53,7 @@ func (p *process) stop() {
 
 // answers waits until the process takes connections.
 func (p *process) answers(ctx context.Context, address string) error {
-	return p.until(ctx, "take connections at "+address, func() bool {
+	return p.until(ctx, patience, "take connections at "+address, func() bool {
 		c, err := net.DialTimeout("tcp", address, time.Second)
 		if err != nil {
 			return false
@@ -63,9 +63,12 @@ func (p *process) answers(ctx context.Context, address string) error {
 	})
 }
 
+// patience is how long what should come soon is waited for.
+const patience = 15 * time.Second
+
 // until looks again and again, for a while, whether done is true.
-func (p *process) until(ctx context.Context, what string, done func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+func (p *process) until(ctx context.Context, d time.Duration, what string, done func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	look := time.NewTicker(10 * time.Millisecond)
 	defer look.Stop()
@@ -161,7 +164,7 @@ func (c *comparison) open(ctx context.Context, k contender) (*target, error) {
 	}
 	t.pids = []int{t.cmd.Process.Pid}
 	if err = t.answers(ctx, t.address); err == nil && k.workers {
-		err = t.until(ctx, "start a worker", func() bool {
+		err = t.until(ctx, patience, "start a worker", func() bool {
 			t.pids = childrenOf(t.cmd.Process.Pid)
 			return len(t.pids) > 0
 		})
