@@ -197,7 +197,7 @@ func (c *comparison) hold(ctx context.Context, f *memoryFlags, name string, play
 		return nil, err
 	}
 	defer acs.stop()
-	t, err := c.open(ctx, contender{name: "gateway", gateway: true, command: func(p *place, dir, address string) ([]string, error) { return p.gateway(f.gateway, dir, address, true) }})
+	t, err := c.open(ctx, contender{name: "gateway", gateway: true, command: func(p *place, at service) ([]string, error) { return p.gateway(f.gateway, at, true) }}, false)
 	if err != nil {
 		return nil, err
 	}
