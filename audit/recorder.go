@@ -183,7 +183,8 @@ func (r *Recorder) SessionEnd(o *Origin, s SessionEnd) (Ticket, error) {
 	switch {
 	case err == nil:
 	case !r.owed.keep(e.rest):
-		return r.notTaken(o, err)
+		o.N--
+		return r.notTaken(err)
 	case r.cfg.OnFailure == FailStop:
 		return Ticket{}, r.failed(err)
 	}
@@ -191,15 +192,13 @@ func (r *Recorder) SessionEnd(o *Origin, s SessionEnd) (Ticket, error) {
 	return t, nil
 }
 
-// Transfer records a file request. o may be nil where no session is known.
+// Transfer records a file request. o says whose it is and which connection it
+// came over, and may be nil where nothing is known.
 func (r *Recorder) Transfer(o *Origin, t Transfer) (Ticket, error) {
 	e := r.encoder()
 	defer r.release(e)
-	if o != nil {
-		o.N++
-	}
 	e.transfer(r.cfg.Node, o, &t)
-	return r.appendOne(e, KindTransfer, o)
+	return r.appendOne(e, KindTransfer)
 }
 
 // System records an event of the gateway.
@@ -207,7 +206,7 @@ func (r *Recorder) System(s System) (Ticket, error) {
 	e := r.encoder()
 	defer r.release(e)
 	e.system(r.cfg.Node, &s)
-	return r.appendOne(e, KindSystem, nil)
+	return r.appendOne(e, KindSystem)
 }
 
 // Refusal records a refused message: one record for all of one second that
@@ -275,23 +274,17 @@ func (r *Recorder) encoder() *encoder {
 }
 
 // appendOne appends a record that only its caller may wait for.
-func (r *Recorder) appendOne(e *encoder, kind string, o *Origin) (Ticket, error) {
+func (r *Recorder) appendOne(e *encoder, kind string) (Ticket, error) {
 	t, err := r.append(e, kind)
-	if err == nil {
-		if o != nil {
-			o.Connection = nil
-		}
-		return t, nil
+	if err != nil {
+		return r.notTaken(err)
 	}
-	return r.notTaken(o, err)
+	return t, nil
 }
 
 // notTaken is what becomes of a record that only its caller would have waited
 // for.
-func (r *Recorder) notTaken(o *Origin, err error) (Ticket, error) {
-	if o != nil {
-		o.N--
-	}
+func (r *Recorder) notTaken(err error) (Ticket, error) {
 	if r.cfg.OnFailure != FailPass {
 		r.lost(1, time.Now())
 	}
