@@ -54,6 +54,7 @@ const (
 	SystemGap   = "gap"   // records are missing
 	SystemStore = "store" // trouble with a store
 	SystemClock = "clock" // the wall clock was set
+	SystemTrim  = "trim"  // the journal keeps records for less time than it should
 )
 
 // Device is what an Inform's DeviceId says, as sent but trimmed: three names
