@@ -109,6 +109,7 @@ func build(c *config, log zerolog.Logger) (*gate, error) {
 			synced(c)
 			alarm.committed(c.Bytes, g.journal.Stats)
 		},
+		GaveWay: g.gaveWay(g.metrics),
 	})
 	g.recorder = audit.NewRecorder(audit.Config{
 		Node: c.Node, MaxValue: c.Record.MaxValue, OnFailure: c.Journal.OnFailure,
