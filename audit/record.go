@@ -53,6 +53,8 @@ const (
 	SystemStop  = "stop"
 	SystemGap   = "gap"   // records are missing
 	SystemStore = "store" // trouble with a store
+	SystemClock = "clock" // the wall clock was set
+	SystemTrim  = "trim"  // the journal keeps records for less time than it should
 
 	SystemEpoch       = "epoch"        // a tree of the proof begins, see Epoch
 	SystemKeyRotation = "key_rotation" // another key signs from here on, see KeyRotation
@@ -119,12 +121,12 @@ type Transfer struct {
 	Method   string
 	URL      string // as requested; its user-info and query values are masked here
 	Status   int    // of the answer, 0 where none came
-	Bytes    int64  // of the file, as delivered
+	Bytes    int64  // that passed: of the answer's body, or of the request's where it brought one
 	SHA256   string // lower-case hex, of whole files only
 	Began    time.Time
 	Duration time.Duration
 	Range    bool   // a part was asked for
-	Complete bool   // the answer was delivered to its end
+	Complete bool   // a whole file passed
 	Error    string // what broke it off
 }
 

@@ -95,7 +95,7 @@ type Limits struct {
 	Body                  configs.Size `yaml:"body" min:"64KiB" doc:"Body of a message as it is sent."`
 	Inflated              configs.Size `yaml:"inflated" min:"64KiB" doc:"Body of a message after gzip or deflate."`
 	File                  configs.Size `yaml:"file" min:"64KiB" doc:"Body of a file transfer."`
-	Memory                configs.Size `yaml:"memory" min:"1MiB" doc:"All bodies held in memory at once. Beyond it requests are answered 503."`
+	Memory                configs.Size `yaml:"memory" min:"1MiB" doc:"All bodies held in memory at once, with what reading large ones takes. Beyond it requests are answered 503; docs/performance.md, section Memory, says what is resident beside them."`
 	MemoryPerAddress      configs.Size `yaml:"memory_per_address" min:"1MiB" doc:"Bodies over 64 KiB from one source prefix held in memory at once, with what reading them takes."`
 	Depth                 int          `yaml:"depth" min:"8" max:"1000" doc:"Nesting of XML elements."`
 	Attributes            int          `yaml:"attributes" min:"8" max:"10000" doc:"Attributes of one XML element; four times as many namespaces may be declared at once."`

@@ -72,7 +72,7 @@ func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.
 		}
 		if lc.TLS != nil {
 			var err error
-			if l.tls, err = certs.ServerConfig(*lc.TLS, log); err != nil {
+			if l.tls, err = certs.New(*lc.TLS, log); err != nil {
 				return nil, fmt.Errorf("listener %s: %w", l.name, err)
 			}
 		}

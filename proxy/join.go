@@ -170,6 +170,7 @@ func (x *exchange) leave() {
 	} else {
 		x.gateway.startTimer(s)
 	}
+	s.lease.Rest()
 	s.release()
 }
 

@@ -9,8 +9,12 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/cwmpgate/cwmpgate/audit"
+	"github.com/cwmpgate/cwmpgate/proxy/certs"
 )
 
 // listener accepts CPEs on one address.
@@ -18,7 +22,7 @@ type listener struct {
 	gateway *Gateway
 	cfg     Listener
 	name    string
-	tls     *tls.Config // nil: plain HTTP
+	tls     *certs.Server // nil: plain HTTP
 	net     net.Listener
 }
 
@@ -88,13 +92,12 @@ func (l *listener) handle(ctx context.Context, c net.Conn) {
 		c.Close()
 		return
 	}
-	tc := tls.Server(c, l.tls)
+	tc, _ := l.tls.Server(c)
 	c.SetDeadline(deadline)
 	err := tc.HandshakeContext(ctx)
 	g.gate.shaken(prefix)
 	if err != nil {
-		g.metrics.handshakeFailed(handshakeReason(err)).Inc()
-		g.log.Debug().Err(err).Str("peer", c.RemoteAddr().String()).Str("listener", l.name).Msg("TLS handshake")
+		l.handshakeFailed(c, prefix, err)
 		c.Close()
 		return
 	}
@@ -122,12 +125,36 @@ func (g *Gateway) refuseConnection(l *listener, c net.Conn, reason string) {
 	}
 }
 
+// handshakeFailed counts a handshake that failed; a certificate that was refused
+// is recorded.
+func (l *listener) handshakeFailed(c net.Conn, source netip.Prefix, err error) {
+	g, peer := l.gateway, c.RemoteAddr().String()
+	reason := handshakeReason(err)
+	g.metrics.handshakeFailed(reason).Inc()
+	g.log.Debug().Err(err).Str("peer", peer).Str("listener", l.name).Msg("TLS handshake")
+	var refused *certs.Refusal
+	if !errors.As(err, &refused) {
+		return
+	}
+	if g.refusalLog.Allow() {
+		g.log.Info().Str("reason", reason).Err(err).Str("peer", peer).Str("listener", l.name).Msg("client certificate refused")
+	}
+	g.recorder.Security(&audit.Origin{}, audit.Security{
+		Reason: reason, Claimed: refused.Subject, Peer: peer, Source: source.String(), Listener: l.name,
+	})
+}
+
 // handshakeReason sorts failed handshakes into a closed list.
 func handshakeReason(err error) string {
 	var record tls.RecordHeaderError
 	var alert tls.AlertError
 	var ne net.Error
+	var refused *certs.Refusal
 	switch {
+	case errors.As(err, &refused):
+		return refused.Reason
+	case strings.Contains(err.Error(), "didn't provide a certificate"): // which has no type
+		return "certificate-missing"
 	case errors.As(err, &record):
 		return "not-tls"
 	case errors.As(err, &alert):

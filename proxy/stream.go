@@ -78,7 +78,9 @@ func (x *exchange) relayFile(ctx context.Context, t *audit.Transfer) error {
 	defer func() {
 		if !stop() || !whole {
 			x.conn.dropFileLease()
+			return
 		}
+		lease.Rest()
 	}()
 	sent, got := counter{max: limit, from: "cpe"}, counter{max: limit, from: "acs"}
 	client, err := x.sendFile(ctx, lease, &sent)
@@ -98,12 +100,23 @@ func (x *exchange) relayFile(ctx context.Context, t *audit.Transfer) error {
 		t.Error = asRefusal(got.err, "acs").reason
 	} else {
 		lease.Done(client)
-		whole, t.Complete = true, true
+		whole = true
 	}
-	if sent.n > 0 { // an upload: what went to the ACS counts
-		t.Bytes, t.SHA256 = sent.n, sent.hash(x.bodyRead)
-	} else {
-		t.Bytes, t.SHA256 = got.n, got.hash(t.Complete && t.Status == 200 && t.Method == "GET")
+	// Of an upload what went to the ACS counts. A challenge or an error page is
+	// no file, however whole.
+	passed := &got
+	switch t.Method {
+	case "GET":
+		t.Complete = whole && t.Status == 200
+	case "PUT", "POST":
+		t.Complete = whole && t.Status/100 == 2 && x.bodyRead
+	}
+	if sent.n > 0 {
+		passed = &sent
+	}
+	t.Bytes = passed.n
+	if t.Complete {
+		t.SHA256 = passed.hash()
 	}
 	return nil
 }
@@ -228,9 +241,9 @@ func (r *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// hash is the file's SHA-256 in hex, "" unless the whole of it passed.
-func (c *counter) hash(whole bool) string {
-	if !whole || c.sum == nil {
+// hash is the SHA-256 in hex of what passed, "" where nothing did.
+func (c *counter) hash() string {
+	if c.sum == nil {
 		return ""
 	}
 	return hex.EncodeToString(c.sum.Sum(nil))

@@ -171,6 +171,18 @@ func journalFails(t *testing.T, dir string, breaks, heals func()) {
 	start(t, plan{acs: acs.Addr(), dir: dir, level: "info"}).close()
 	all := openArchive(t, dir).records()
 	checkLedger(t, all)
+	// The session that was open has its end, though the journal took none then.
+	ends := 0
+	for _, x := range ofKind(all, audit.KindSession) {
+		if x.Device.Serial == "DISK1" {
+			if ends++; x.How != audit.EndRefused || x.Messages == 0 {
+				t.Errorf("%s", x.line)
+			}
+		}
+	}
+	if ends != 1 {
+		t.Errorf("%d ends of the session that was open", ends)
+	}
 	// A read that passed is recorded, or told as missing.
 	reads, missing := 0, 0
 	for _, x := range all {

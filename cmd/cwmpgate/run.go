@@ -74,8 +74,9 @@ func tuneCollector(bodies int64) {
 	}
 }
 
-// besideBodies is what a gateway needs in memory beside bodies: connections,
-// sessions, the store's caches.
+// besideBodies is what a gateway needs of Go's memory beside bodies: connections,
+// sessions, records on their way. The program itself and SQLite, which has
+// memory of its own, come on top (docs/performance.md, section Memory).
 const besideBodies = 192 << 20
 
 // gate is the house wired together.
@@ -108,6 +109,7 @@ func build(c *config, log zerolog.Logger) (*gate, error) {
 			synced(c)
 			alarm.committed(c.Bytes, g.journal.Stats)
 		},
+		GaveWay: g.gaveWay(g.metrics),
 	})
 	g.recorder = audit.NewRecorder(audit.Config{
 		Node: c.Node, MaxValue: c.Record.MaxValue, OnFailure: c.Journal.OnFailure,

@@ -67,19 +67,21 @@ func TestPeersTakeTheirConfigs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
-		command func(dir, address string) ([]string, error)
+		command func(service) ([]string, error)
 		check   string
 	}{nameNginx: {p.nginx, "-t"}, "haproxy": {p.haproxy, "-c"}} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := lookProgram(name); err != nil {
 				t.Skip(err)
 			}
-			command, err := c.command(t.TempDir(), "127.0.0.1:7551")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if out, err := exec.CommandContext(t.Context(), command[0], append(command[1:], c.check)...).CombinedOutput(); err != nil {
-				t.Errorf("%v: %s", err, out)
+			for _, clients := range []bool{false, true} {
+				command, err := c.command(service{t.TempDir(), "127.0.0.1:7551", clients})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if out, err := exec.CommandContext(t.Context(), command[0], append(command[1:], c.check)...).CombinedOutput(); err != nil {
+					t.Errorf("clients %v: %v: %s", clients, err, out)
+				}
 			}
 		})
 	}
@@ -95,7 +97,7 @@ func TestReverseProxyCommand(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- run(ctx, []string{"reverse-proxy", "--listen", address, "--upstream", "http://" + acs + "/", "--tls-cert", p.certificate, "--tls-key", p.key}, io.Discard, io.Discard)
+		ended <- run(ctx, []string{"reverse-proxy", "--listen", address, "--upstream", "http://" + acs + "/", "--tls-cert", p.certificate, "--tls-key", p.key, "--client-ca", p.clientCA}, io.Discard, io.Discard)
 	}()
 	for c := (net.Conn)(nil); c == nil; {
 		var err error
@@ -103,8 +105,12 @@ func TestReverseProxyCommand(t *testing.T) {
 			c.Close()
 		}
 	}
-	if r, err := command(t, "--target", "https://"+address+"/", "--ca", p.certificate, "--sessions", "20"); err != nil || r.Failed != 0 {
+	args := []string{"--target", "https://" + address + "/", "--ca", p.certificate, "--sessions", "20"}
+	if r, err := command(t, append(args, "--client-cert", p.clientCertificate, "--client-key", p.clientKey)...); err != nil || r.Failed != 0 {
 		t.Errorf("%+v, %v", r, err)
+	}
+	if r, err := command(t, args...); err == nil || r.Failed != 20 {
+		t.Errorf("without the certificate that it requires: %+v, %v", r, err)
 	}
 	cancel()
 	if err := <-ended; err != nil {

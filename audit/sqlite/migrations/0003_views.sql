@@ -243,8 +243,9 @@ SELECT
     i.status,
     CASE t.step WHEN 'bytes' THEN t.http_status ELSE
         (SELECT b.http_status FROM transfer_bytes AS b WHERE b.log = t.log AND b.seq = t.seq ORDER BY b.at DESC LIMIT 1) END AS http_status,
-    CASE t.step WHEN 'bytes' THEN t.bytes ELSE
-        (SELECT sum(b.bytes) FROM transfer_bytes AS b WHERE b.log = t.log AND b.seq = t.seq) END AS bytes,
+    -- A challenge or an error page is no file.
+    CASE t.step WHEN 'bytes' THEN CASE WHEN t.http_status / 100 = 2 THEN t.bytes ELSE 0 END ELSE
+        (SELECT sum(CASE WHEN b.http_status / 100 = 2 THEN b.bytes ELSE 0 END) FROM transfer_bytes AS b WHERE b.log = t.log AND b.seq = t.seq) END AS bytes,
     CASE t.step WHEN 'bytes' THEN t.sha256 ELSE
         (SELECT b.sha256 FROM transfer_bytes AS b WHERE b.log = t.log AND b.seq = t.seq AND b.sha256 IS NOT NULL ORDER BY b.at DESC LIMIT 1) END AS sha256,
     coalesce(e.start_text, m.start_text, t.start_text) AS start, coalesce(e.finish_text, m.finish_text, t.finish_text) AS finish,
