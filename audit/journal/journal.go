@@ -171,6 +171,7 @@ type Journal struct {
 	retry     time.Time // when a failed disk is tried again
 	began     time.Time // when the last commit began
 	busy      bool      // it has not ended
+	roll      bool      // the next commit begins a segment
 	trimAt    time.Time // when segments are next looked through
 	counts    counts
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -170,6 +171,45 @@ func TestCopiedDirectory(t *testing.T) {
 	}
 	if s, err := journal.Look(twin); err != nil || len(s.Problems) > 0 {
 		t.Errorf("verify: %v, %v", s.Problems, err)
+	}
+}
+
+// TestRoll: what a young segment holds goes as soon as nothing keeps it, however
+// little is written behind.
+func TestRoll(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, journal.Config{Directory: dir, KeepAfterAck: -1, MaxDelay: -1})
+	c, err := j.Cursor("sink")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addAndWait(t, j, "one")
+	addAndWait(t, j, "two")
+	j.Roll()
+	if n := j.Stats().Segments; n != 1 {
+		t.Errorf("%d segments before anything is written", n)
+	}
+	addAndWait(t, j, "three")
+	addAndWait(t, j, "four")
+	if s := j.Stats(); s.Segments != 2 || s.Oldest != 1 {
+		t.Errorf("%+v", s)
+	}
+	cut, err := c.Cut(ctx, 10, 1<<20)
+	if err == nil {
+		err = c.Commit(cut)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for until := time.Now().Add(20 * time.Second); j.Stats().Oldest != 3; <-tick.C {
+		if time.Now().After(until) {
+			t.Fatalf("the first segment stays: %+v", j.Stats())
+		}
+	}
+	if texts, err := records(j); err != nil || !slices.Equal(texts, []string{"three", "four"}) {
+		t.Errorf("%q %v", texts, err)
 	}
 }
 

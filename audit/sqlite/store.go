@@ -138,6 +138,8 @@ func (s *Store) connect(readOnly bool, connections int) (*sql.DB, error) {
 	} else {
 		q.Set("_journal_mode", "WAL")
 		q.Set("_synchronous", "FULL")
+		// What is deleted is overwritten, so that a removal leaves nothing.
+		q.Add("_pragma", "secure_delete(1)")
 		// A rebuild makes the log long; it need not stay so.
 		q.Add("_pragma", "journal_size_limit(67108864)")
 	}
