@@ -60,6 +60,8 @@ const (
 	SystemKeyRotation = "key_rotation" // another key signs from here on, see KeyRotation
 	SystemRetention   = "retention"    // records were emptied for their age, see Retention
 	SystemErasure     = "erasure"      // records were emptied by command, see Erasure
+	SystemHold        = "hold"         // a device's records must stay, see Hold
+	SystemRelease     = "release"      // they need not any more
 )
 
 // Device is what an Inform's DeviceId says, as sent but trimmed: three names

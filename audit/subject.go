@@ -2,6 +2,8 @@ package audit
 
 import (
 	"cmp"
+	"context"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -84,4 +86,48 @@ func lacks(s, t Spelling) bool {
 	fits := func(a, b string) bool { return a == "" || strings.EqualFold(a, b) }
 	return s.Device.Serial == t.Device.Serial && !sameDevice(s, t) &&
 		(s.Tenant == "" || s.Tenant == t.Tenant) && fits(s.Device.OUI, t.Device.OUI) && (s.Device.Class == "" || s.Device.Class == t.Device.Class)
+}
+
+// About says whether a row of a view is about the subject.
+func (s Subject) About(r Row) bool {
+	return s.Has(r.Text("tenant"), r.Text("oui"), r.Text("class"), r.Text("serial"))
+}
+
+// Same says whether two spellings are of one device, see Subjects.
+func (s Spelling) Same(t Spelling) bool { return sameDevice(s, t) }
+
+// FindSubjects gives the devices that a name is of, within a tenant where one is
+// given; see MatchDevice. All records with such a serial are looked at, since a
+// refusal may know no more of a device than that. Of manufacturers it knows none.
+func FindSubjects(ctx context.Context, r Reader, asked, tenant string) (found []Subject, err error) {
+	seen := map[Spelling]bool{}
+	look := func(name string) error {
+		for row, err := range r.Query(ctx, Filter{View: ViewRecords, Device: name}) {
+			if err != nil {
+				return err
+			}
+			seen[Spelling{row.Text("tenant"), Device{OUI: row.Text("oui"), Class: row.Text("class"), Serial: row.Text("serial")}}] = true
+		}
+		return nil
+	}
+	if err := look(asked); err != nil {
+		return nil, err
+	}
+	serials := map[string]bool{}
+	for s := range seen {
+		serials[s.Device.Serial] = true
+	}
+	delete(serials, asked) // looked at
+	for serial := range serials {
+		if err := look(serial); err != nil {
+			return nil, err
+		}
+	}
+	for _, s := range Subjects(slices.Collect(maps.Keys(seen))) {
+		d := s.Device
+		if (tenant == "" || s.Tenant == tenant) && MatchDevice(asked, d.OUI, d.Class, d.Serial) {
+			found = append(found, s)
+		}
+	}
+	return found, nil
 }

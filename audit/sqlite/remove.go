@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"slices"
 	"time"
 
@@ -52,11 +51,10 @@ func (s *Store) Removed(ctx context.Context, log string, seq uint64) (done bool,
 // until that is used again. It can be done again at any time; system records it
 // leaves alone.
 func (s *Store) Remove(ctx context.Context, all []audit.Removal) (n int, err error) {
-	devices := map[int64]bool{}
 	for _, r := range all {
 		for _, span := range r.Spans {
 			for {
-				more, err := s.removeSome(ctx, r, span, devices)
+				more, err := s.removeSome(ctx, r, span)
 				n += more
 				if err != nil {
 					return n, s.describe("remove from", err)
@@ -67,11 +65,11 @@ func (s *Store) Remove(ctx context.Context, all []audit.Removal) (n int, err err
 			}
 		}
 	}
-	return n, s.describe("remove from", s.endRemoval(ctx, all, devices))
+	return n, s.describe("remove from", s.endRemoval(ctx, all))
 }
 
 // removeSome empties the next records of a span.
-func (s *Store) removeSome(ctx context.Context, r audit.Removal, span audit.Span, devices map[int64]bool) (n int, err error) {
+func (s *Store) removeSome(ctx context.Context, r audit.Removal, span audit.Span) (n int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.writer == nil {
@@ -83,7 +81,7 @@ func (s *Store) removeSome(ctx context.Context, r audit.Removal, span audit.Span
 		if err != nil {
 			return err
 		}
-		found, err := w.conn.QueryContext(ctx, `SELECT seq, coalesce(device, 0) FROM ledger
+		found, err := w.conn.QueryContext(ctx, `SELECT seq FROM ledger
 			WHERE log = ?1 AND seq BETWEEN ?2 AND ?3 AND kind <> 'system' AND (?4 = '' OR kind = ?4) AND (?5 = '' OR tenant = ?5)
 				AND length(bytes) > 0 ORDER BY seq LIMIT ?6`,
 			log, int64(span.First), int64(span.Last), r.Kind, r.Tenant, removeAtOnce)
@@ -93,14 +91,11 @@ func (s *Store) removeSome(ctx context.Context, r audit.Removal, span audit.Span
 		defer found.Close()
 		var seqs []int64
 		for found.Next() {
-			var seq, device int64
-			if err := found.Scan(&seq, &device); err != nil {
+			var seq int64
+			if err := found.Scan(&seq); err != nil {
 				return err
 			}
 			seqs = append(seqs, seq)
-			if device != 0 {
-				devices[device] = true
-			}
 		}
 		if err := found.Err(); err != nil || len(seqs) == 0 {
 			return err
@@ -134,7 +129,7 @@ var errReader = errors.New("a reader of the store has been at work all the while
 
 // endRemoval drops the names that nothing has any more, sees that no old page is
 // left, and notes that the removals were carried out.
-func (s *Store) endRemoval(ctx context.Context, all []audit.Removal, devices map[int64]bool) error {
+func (s *Store) endRemoval(ctx context.Context, all []audit.Removal) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.writer == nil {
@@ -144,8 +139,7 @@ func (s *Store) endRemoval(ctx context.Context, all []audit.Removal, devices map
 	erasure := slices.ContainsFunc(all, func(r audit.Removal) bool { return r.Kind == "" })
 	err := w.transact(ctx, func() error {
 		w.forget()
-		_, err := w.conn.ExecContext(ctx, `DELETE FROM devices WHERE id IN (SELECT value FROM json_each(?))
-			AND NOT EXISTS (SELECT 1 FROM ledger AS l WHERE l.device = devices.id)`, array(slices.Collect(maps.Keys(devices))))
+		_, err := w.conn.ExecContext(ctx, `DELETE FROM devices WHERE NOT EXISTS (SELECT 1 FROM ledger AS l WHERE l.device = devices.id)`)
 		if err != nil || !erasure {
 			return err
 		}

@@ -99,7 +99,7 @@ func (q *deviceQuestion) read(ctx context.Context, r audit.Reader, at time.Time)
 		if err != nil {
 			return nil, fmt.Errorf("ask the store: %w", err)
 		}
-		if !about(s, row) {
+		if !s.About(row) {
 			continue
 		}
 		log, seq := row.Text("log"), row.Number("seq")
@@ -130,7 +130,7 @@ func (q *deviceQuestion) rows(ctx context.Context, r audit.Reader, s audit.Subje
 		if err != nil {
 			return nil, fmt.Errorf("ask the store: %w", err)
 		}
-		if about(s, row) {
+		if s.About(row) {
 			rows = append(rows, row)
 		}
 		if q.limit > 0 && len(rows) > 2*q.limit {

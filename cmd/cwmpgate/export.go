@@ -161,7 +161,7 @@ func (e *export) writeSubject(ctx context.Context, r audit.Reader, w io.Writer) 
 			if err != nil {
 				return fmt.Errorf("ask the store: %w", err)
 			}
-			if !about(s, row) {
+			if !s.About(row) {
 				continue
 			}
 			if _, err := w.Write(append(appendOfView(nil, f.View, row), '\n')); err != nil {

@@ -11,7 +11,7 @@ import (
 // findSubject finds the one device that a name is of. Where it is of several,
 // the error names each, so that the right one can be asked for.
 func findSubject(ctx context.Context, r audit.Reader, asked, tenant string) (audit.Subject, error) {
-	all, err := findSubjects(ctx, r, asked, tenant)
+	all, err := audit.FindSubjects(ctx, r, asked, tenant)
 	switch {
 	case err != nil:
 		return audit.Subject{}, fmt.Errorf("ask the store: %w", err)
@@ -35,53 +35,4 @@ func describeSubject(s audit.Subject) string {
 		tenant = "none"
 	}
 	return printable(s.Name()) + " of tenant " + printable(tenant)
-}
-
-// findSubjects gives the devices that a name is of. All records with such a
-// serial are looked at, since refusals may know no more of a device than that.
-func findSubjects(ctx context.Context, r audit.Reader, asked, tenant string) (found []audit.Subject, err error) {
-	seen := map[audit.Spelling]bool{}
-	look := func(name string) error {
-		for row, err := range r.Query(ctx, audit.Filter{View: audit.ViewRecords, Device: name}) {
-			if err != nil {
-				return err
-			}
-			seen[spellingOf(row)] = true
-		}
-		return nil
-	}
-	if err := look(asked); err != nil {
-		return nil, err
-	}
-	serials := map[string]bool{asked: true}
-	for s := range seen {
-		serials[s.Device.Serial] = true
-	}
-	delete(serials, asked)
-	for serial := range serials {
-		if err := look(serial); err != nil {
-			return nil, err
-		}
-	}
-	var all []audit.Spelling
-	for s := range seen {
-		all = append(all, s)
-	}
-	for _, s := range audit.Subjects(all) {
-		d := s.Device
-		if (tenant == "" || s.Tenant == tenant) && audit.MatchDevice(asked, d.OUI, d.Class, d.Serial) {
-			found = append(found, s)
-		}
-	}
-	return found, nil
-}
-
-func spellingOf(row audit.Row) audit.Spelling {
-	return audit.Spelling{Tenant: row.Text("tenant"), Device: audit.Device{OUI: row.Text("oui"), Class: row.Text("class"), Serial: row.Text("serial")}}
-}
-
-// about gives the rows of a view that are of one device.
-func about(s audit.Subject, row audit.Row) bool {
-	t := spellingOf(row)
-	return s.Has(t.Tenant, t.Device.OUI, t.Device.Class, t.Device.Serial)
 }
