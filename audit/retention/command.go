@@ -68,6 +68,11 @@ func (k *Keeper) do(ctx context.Context, r Request, result *Result) error {
 	if err := k.cfg.Settle(ctx, 0); err != nil {
 		return fmt.Errorf("wait for the store: %w", err)
 	}
+	// This request may have come before, and not to its end.
+	var err error
+	if result.Records, err = k.carryOut(ctx); err != nil {
+		return fmt.Errorf("carry out what is recorded: %w", err)
+	}
 	f, err := readFacts(ctx, k.cfg.Store)
 	if err != nil {
 		return fmt.Errorf("read the store's system records: %w", err)
@@ -76,6 +81,9 @@ func (k *Keeper) do(ctx context.Context, r Request, result *Result) error {
 		return heldError(h)
 	}
 	erasures, err := k.erasures(ctx, r)
+	if errors.Is(err, errNobody) && result.Records > 0 {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -87,7 +95,8 @@ func (k *Keeper) do(ctx context.Context, r Request, result *Result) error {
 	if err := k.write(ctx, all, result); err != nil {
 		return err
 	}
-	result.Records, err = k.carryOut(ctx)
+	n, err := k.carryOut(ctx)
+	result.Records += n
 	if err != nil {
 		return fmt.Errorf("the erasure is recorded, but not carried out to its end yet: %w", err)
 	}
@@ -112,6 +121,17 @@ func heldError(h *audit.Hold) error {
 	return fmt.Errorf("the device is under a legal hold%s (%s): nothing of it is erased before that is released", until, h.Reason)
 }
 
+var errNobody = errors.New("the store has no record of this device")
+
+// Holds gives the holds in force, oldest first.
+func Holds(ctx context.Context, r audit.Reader, now time.Time) ([]audit.Hold, error) {
+	f, err := readFacts(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return f.held(now), nil
+}
+
 // erasures gives the records of erasures that name everything of a device.
 func (k *Keeper) erasures(ctx context.Context, r Request) (all []audit.Erasure, err error) {
 	subjects, err := audit.FindSubjects(ctx, k.cfg.Store, r.Serial, "")
@@ -120,7 +140,7 @@ func (k *Keeper) erasures(ctx context.Context, r Request) (all []audit.Erasure, 
 	}
 	i := slices.IndexFunc(subjects, func(s audit.Subject) bool { return s.Same(r.Spelling()) })
 	if i < 0 {
-		return nil, errors.New("the store has no record of this device")
+		return nil, errNobody
 	}
 	places := map[string][]uint64{}
 	for row, err := range k.cfg.Store.Query(ctx, audit.Filter{View: audit.ViewRecords, Device: r.Serial}) {

@@ -47,6 +47,8 @@ A device is named by its serial number, OUI-serial or OUI-class-serial.`,
 		newAuditView(audit.ViewRPCs, "rpcs", "Show every message"),
 		newAuditDevice(),
 		newAuditExport(),
+		newAuditErase(),
+		newAuditHold(),
 		newAuditRebuild(),
 	)
 	return cmd

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 
+	"github.com/cwmpgate/cwmpgate/audit/retention"
 	"github.com/cwmpgate/cwmpgate/configs"
 	"github.com/cwmpgate/cwmpgate/proxy"
 )
@@ -18,6 +19,7 @@ type config struct {
 	SourcePrefix proxy.SourcePrefix `yaml:"source_prefix" doc:"How much of its address binds a session to where it began."`
 	Journal      journalConfig      `yaml:"journal" required:"true" doc:"The durable log that every record is in before its message goes on."`
 	Store        storeConfig        `yaml:"store" doc:"Where records can be asked for. Without a store they stay in the journal, for journal.keep_after_ack."`
+	Retention    retention.Policy   `yaml:"retention" doc:"How long the store keeps records; see docs/privacy.md."`
 	Record       recordConfig       `yaml:"record" doc:"What a record holds."`
 	Admin        adminConfig        `yaml:"admin" doc:"The operator's side."`
 	Log          logConfig          `yaml:"log" doc:"The gateway's own log, on standard error."`
@@ -109,6 +111,14 @@ func (c *config) Validate(at configs.At) {
 		if t.Match.Listener != "" && !listeners[t.Match.Listener] && !at.Wrong("listeners") {
 			item.Errorf("match.listener", "no listener is called %q", t.Match.Listener)
 		}
+	}
+	for name := range c.Retention.Tenants {
+		if !tenants[name] && !at.Wrong("tenants") {
+			at.Errorf("retention.tenants."+name, "no tenant is called %q", name)
+		}
+	}
+	if c.Retention.Tidies() && c.Store.SQLite == nil && !at.Wrong("store") {
+		at.Errorf("retention", "there is no store; the journal keeps records for journal.keep_after_ack")
 	}
 	if c.Admin.Metrics != "" && !c.Admin.Metrics.Loopback() {
 		at.Errorf("admin.metrics", "%s is not a loopback address; it asks for no password", c.Admin.Metrics)
