@@ -35,6 +35,7 @@ type site struct {
 	store    *sqlite.Store
 	cursor   *journal.Cursor
 	broken   error // of Remove
+	mute     error // of System
 	keeper   *Keeper
 }
 
@@ -68,7 +69,7 @@ func (s *site) openStore(file, cursor string) {
 
 // restart makes another keeper.
 func (s *site) restart(p Policy) {
-	s.keeper = New(Config{Policy: p, Store: breakable{s.store, s}, Recorder: s.recorder, Settle: s.settle, Roll: s.journal.Roll,
+	s.keeper = New(Config{Policy: p, Store: breakable{s.store, s}, Recorder: muted{s.recorder, s}, Settle: s.settle, Roll: s.journal.Roll,
 		Now: func() time.Time { return s.now }, Metrics: metrics.NewSet()})
 }
 
@@ -82,6 +83,18 @@ func (b breakable) Remove(ctx context.Context, all []audit.Removal) (int, error)
 		return 0, b.site.broken
 	}
 	return b.Store.Remove(ctx, all)
+}
+
+type muted struct {
+	*audit.Recorder
+	site *site
+}
+
+func (m muted) System(s audit.System) (audit.Ticket, error) {
+	if m.site.mute != nil {
+		return audit.Ticket{}, m.site.mute
+	}
+	return m.Recorder.System(s)
 }
 
 // settle ships everything.
@@ -301,6 +314,14 @@ func TestRetentionOfAll(t *testing.T) {
 		t.Errorf("%d records removed", n)
 	}
 	f := s.facts()
+	for range 5 {
+		s.seen("isp", "T1")
+		s.seen("other", "T1")
+		s.now = s.now.Add(day)
+		if n := s.tidy(); n != 2 {
+			t.Errorf("%d records removed a day later", n)
+		}
+	}
 	if len(f.removals) != 1 || f.removals[0].Tenant != "" || f.removals[0].Kind != audit.KindSession {
 		t.Errorf("%+v", f.removals)
 	}
@@ -401,6 +422,27 @@ func TestErase(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(s.dir, "another.db"))
 	if err != nil || bytes.Contains(text, []byte("files.example.com/T1")) || !bytes.Contains(text, []byte("files.example.com/T2")) {
 		t.Errorf("the file of the new store: %v", err)
+	}
+}
+
+// TestNotRecorded: what cannot be recorded is not removed, and is tried again.
+func TestNotRecorded(t *testing.T) {
+	s := newSite(t, Policy{Default: Kinds{Session: 2}})
+	s.seen("isp", "T1")
+	s.now = s.now.Add(5 * day)
+	s.mute = errors.New("the journal is full")
+	if n, err := s.keeper.Tidy(t.Context()); !errors.Is(err, s.mute) || n != 0 {
+		t.Errorf("%d, %v", n, err)
+	}
+	if r := s.do(Erase, "isp", "T1"); !strings.Contains(r.Error, "journal is full") || r.First != 0 {
+		t.Errorf("%+v", r)
+	}
+	if s.left("", "T1") != 2 {
+		t.Errorf("%d left", s.left("", "T1"))
+	}
+	s.mute = nil
+	if n := s.tidy(); n != 1 {
+		t.Errorf("%d records removed", n)
 	}
 }
 

@@ -68,7 +68,6 @@ func (w *walk) take(l audit.Leaf) {
 	if !l.At.Before(end) {
 		group = l.Tenant
 		end = w.endOf(group)
-		w.finish("") // nobody's are all too old from here on
 	}
 	switch {
 	case l.Removed:
