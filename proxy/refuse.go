@@ -31,6 +31,7 @@ const (
 	reasonSessionDisagree   = "session-keys-disagree"
 	reasonIdentity          = "identity-mismatch"
 	reasonRedirect          = "redirect-elsewhere"
+	reasonBodyNotExpected   = "body-not-expected"
 	reasonMessageInFile     = "message-in-file"
 	reasonMessageInError    = "message-in-error"
 	reasonCutOff            = "cut-off"

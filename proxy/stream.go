@@ -67,6 +67,11 @@ func (x *exchange) ownURL() string {
 // relayFile passes the request on and its answer back, and fills t.
 func (x *exchange) relayFile(ctx context.Context, t *audit.Transfer) error {
 	limit := int64(x.gateway.cfg.Limits.File)
+	// Some servers read what stands behind such a head as the next request
+	// (RFC 9110, 9.3.1).
+	if m := string(x.req.Method); x.req.ContentLength != 0 && (m == "GET" || m == "HEAD") {
+		return refuse(400, reasonBodyNotExpected, "a %s brings a body", m)
+	}
 	if x.req.ContentLength > limit {
 		return refuse(413, reasonBodyTooLarge, "file is %d bytes, over limits.file = %d", x.req.ContentLength, limit)
 	}
