@@ -120,7 +120,7 @@ func (c *conn) facts() *audit.Connection {
 	if c.tls == nil {
 		return f
 	}
-	f.TLS, f.Cipher, f.SNI = strings.TrimPrefix(tls.VersionName(c.tls.Version), "TLS "), c.gateway.cipherName(c.tls.CipherSuite), c.tls.ServerName
+	f.TLS, f.Cipher, f.SNI = versionName(c.tls.Version), c.gateway.cipherName(c.tls.CipherSuite), c.tls.ServerName
 	if len(c.tls.PeerCertificates) > 0 {
 		cert := c.tls.PeerCertificates[0]
 		sum := sha256.Sum256(cert.Raw)
@@ -130,6 +130,9 @@ func (c *conn) facts() *audit.Connection {
 	}
 	return f
 }
+
+// versionName is "1.2" and the like.
+func versionName(v uint16) string { return strings.TrimPrefix(tls.VersionName(v), "TLS ") }
 
 // cipherName is tls.CipherSuiteName, which makes its list anew at each call.
 func (g *Gateway) cipherName(id uint16) string {

@@ -132,6 +132,7 @@ const (
 	reasonUsage            = "certificate-usage"
 	reasonConstraints      = "certificate-constraints" // path length, name constraints
 	reasonBroken           = "certificate-broken"
+	reasonKey              = "certificate-key" // of a kind or size that is not taken, or not the certificate's
 )
 
 // subjectOf is a certificate's subject. Nobody has vouched for it yet, so that it

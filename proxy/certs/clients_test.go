@@ -94,10 +94,9 @@ func file(t testing.TB, list ...*identity) configs.Path {
 // asking is a server that asks for certificates.
 func asking(t testing.TB, mode string, authorities ...*identity) *Server {
 	t.Helper()
-	s, err := New(Config{
-		SelfSigned: SelfSigned{Directory: configs.Path(t.TempDir())},
-		Clients:    Clients{Mode: mode, Authorities: []Authority{{File: file(t, authorities...)}}},
-	}, zerolog.Nop())
+	c := firstRun(t.TempDir())
+	c.Clients = Clients{Mode: mode, Authorities: []Authority{{File: file(t, authorities...)}}}
+	s, err := New(c, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
