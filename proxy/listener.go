@@ -98,7 +98,7 @@ func (l *listener) handle(ctx context.Context, c net.Conn) {
 	g := l.gateway
 	deepen()
 	if l.tls == nil {
-		newConn(l, c, nil).serve(ctx)
+		newConn(l, c, nil, &certs.Peer{}).serve(ctx)
 		return
 	}
 	deadline := time.Now().Add(time.Duration(g.cfg.Timeouts.Handshake))
@@ -108,7 +108,7 @@ func (l *listener) handle(ctx context.Context, c net.Conn) {
 		c.Close()
 		return
 	}
-	tc, _ := l.tls.Server(c)
+	tc, peer := l.tls.Server(c)
 	c.SetDeadline(deadline)
 	err := tc.HandshakeContext(ctx)
 	g.gate.shaken(prefix)
@@ -121,7 +121,7 @@ func (l *listener) handle(ctx context.Context, c net.Conn) {
 	state := tc.ConnectionState()
 	g.metrics.handshakes.Inc()
 	l.shakes(state.Version, state.CipherSuite).Inc()
-	newConn(l, tc, &state).serve(ctx)
+	newConn(l, tc, &state, peer).serve(ctx)
 }
 
 // deepen has the goroutine's stack grow at once to what a handshake needs. By

@@ -15,7 +15,7 @@ var untyped = []struct{ text, reason string }{
 	{"client offered only unsupported versions", "no-version"},
 	{"no cipher suite supported by both client and server", "no-suite"},
 	{"doesn't support any of the certificate's signature algorithms", "no-signature-algorithm"},
-	{"client didn't provide a certificate", "certificate-missing"},
+	{"client didn't provide a certificate", reasonMissing},
 	{"failed to parse client certificate", reasonBroken},
 	{"client sent certificate containing RSA key larger", reasonKey},
 	{"client certificate contains an unsupported public key", reasonKey},

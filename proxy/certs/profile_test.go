@@ -196,7 +196,7 @@ func TestProfiles(t *testing.T) {
 		t.Run(profile, func(t *testing.T) {
 			t.Parallel()
 			c := Config{Certificates: files, Profile: profile, Clients: Clients{Mode: ModeOff}}
-			s, err := New(c, zerolog.Nop())
+			s, err := New(c, []*Clients{nil}, zerolog.Nop())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -254,7 +254,7 @@ func dialOpenSSL(t *testing.T, program, address string, flags ...string) string 
 func TestTripleDES(t *testing.T) {
 	files := serverFiles(t, newRSA(t))
 	for _, allowed := range []bool{false, true} {
-		s, err := New(Config{Certificates: files, Profile: ProfileLegacy, TripleDES: allowed, Clients: Clients{Mode: ModeOff}}, zerolog.Nop())
+		s, err := New(Config{Certificates: files, Profile: ProfileLegacy, TripleDES: allowed, Clients: Clients{Mode: ModeOff}}, []*Clients{nil}, zerolog.Nop())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -272,7 +272,7 @@ func TestTripleDES(t *testing.T) {
 // TestEachGetsWhatItCanVerify has ECDSA and RSA side by side.
 func TestEachGetsWhatItCanVerify(t *testing.T) {
 	for i, keys := range [][]interface{ Public() any }{{newECDSA(t), newRSA(t)}, {newRSA(t), newECDSA(t)}} {
-		s, err := New(Config{Certificates: serverFiles(t, keys...), Profile: ProfileIntermediate, Clients: Clients{Mode: ModeOff}}, zerolog.Nop())
+		s, err := New(Config{Certificates: serverFiles(t, keys...), Profile: ProfileIntermediate, Clients: Clients{Mode: ModeOff}}, []*Clients{nil}, zerolog.Nop())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -369,7 +369,7 @@ func (k weakKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
 	return make([]byte, k.Size()), nil
 }
 
-func weakCertificate(t *testing.T, by *identity) (weakKey, []byte) {
+func weakCertificate(t *testing.T, by *holder) (weakKey, []byte) {
 	t.Helper()
 	n := new(big.Int).SetBit(big.NewInt(1), 511, 1)
 	key := weakKey{rsa.PublicKey{N: n, E: 65537}}

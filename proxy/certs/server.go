@@ -17,9 +17,12 @@ import (
 
 // Server is the TLS of one listener.
 type Server struct {
-	cfg Config
-	log zerolog.Logger
-	now func() time.Time
+	cfg   Config
+	mode  string      // of the handshake
+	own   *Trust      // of tenants that say nothing of their own
+	union []Authority // of all tenants
+	log   zerolog.Logger
+	now   func() time.Time
 
 	mu      sync.Mutex // of who changes what is in force
 	inForce atomic.Pointer[force]
@@ -34,21 +37,52 @@ type force struct {
 }
 
 // New reads the certificates and authorities of c, or makes the self-signed one.
-func New(c Config, log zerolog.Logger) (*Server, error) {
+// clients are what the tenants behind the listener ask of CPEs, nil for one that
+// leaves it to the listener. In the handshake it is not known yet which of them
+// is meant: a certificate of any will do until then.
+func New(c Config, clients []*Clients, log zerolog.Logger) (*Server, error) {
 	s := &Server{cfg: c, log: log, now: time.Now}
+	s.ask(clients)
+	var err error
+	if s.own, err = NewTrust(c.Clients); err != nil {
+		return nil, fmt.Errorf("client_certificates: %w", err)
+	}
 	shown, err := s.shown()
 	if err != nil {
 		return nil, err
 	}
-	var clients *authorities
-	if c.Clients.Mode != ModeOff {
-		if clients, err = readAuthorities(c.Clients.Authorities); err != nil {
+	var union *authorities
+	if s.mode != ModeOff {
+		if union, err = readAuthorities(s.union); err != nil {
 			return nil, fmt.Errorf("client_certificates: %w", err)
 		}
 	}
-	s.put(shown, clients, tickets{}.next(s.now()))
+	s.put(shown, union, tickets{}.next(s.now()))
 	return s, nil
 }
+
+// ask finds what the handshake asks for.
+func (s *Server) ask(clients []*Clients) {
+	modes := make(map[string]bool)
+	for _, c := range clients {
+		if c == nil {
+			c = &s.cfg.Clients
+		}
+		modes[c.Mode] = true
+		s.union = append(s.union, c.Authorities...)
+	}
+	switch {
+	case len(modes) == 1 && modes[ModeRequired]:
+		s.mode = ModeRequired
+	case modes[ModeRequired] || modes[ModeOptional]:
+		s.mode = ModeOptional
+	default:
+		s.mode = ModeOff
+	}
+}
+
+// Own is for tenants that leave it to the listener what CPEs are asked for.
+func (s *Server) Own() *Trust { return s.own }
 
 // Profile is the name of the listener's profile.
 func (s *Server) Profile() string { return s.cfg.Profile }
@@ -72,7 +106,7 @@ func (s *Server) put(shown []tls.Certificate, clients *authorities, t tickets) {
 		cfg.ClientCAs = clients.pool
 		// Not one of the kinds that verify: they do not judge resumed sessions.
 		cfg.ClientAuth = tls.RequestClientCert
-		if s.cfg.Clients.Mode == ModeRequired {
+		if s.mode == ModeRequired {
 			cfg.ClientAuth = tls.RequireAnyClientCert
 		}
 	}
