@@ -40,7 +40,7 @@ func (x *exchange) stream(ctx context.Context) error {
 // session is touched.
 func (x *exchange) fileOrigin() *audit.Origin {
 	o := &audit.Origin{
-		Tenant: x.tenant.name, Identity: identityClaimed, ACS: x.tenant.files().Name(),
+		Tenant: x.tenant.name, Identity: audit.IdentityClaimed, ACS: x.tenant.files().Name(),
 		Redactor: x.tenant.redactor, Connection: x.conn.facts(),
 	}
 	x.creds = readCredentials(x.req.Fields)
