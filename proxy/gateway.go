@@ -79,6 +79,7 @@ func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.
 		}
 		g.listeners = append(g.listeners, l)
 	}
+	g.metricsOfCertificates()
 	return g, nil
 }
 
@@ -169,7 +170,9 @@ func (g *Gateway) Ready() error {
 func (g *Gateway) Run(ctx context.Context) error {
 	serving, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	var accepting, conns sync.WaitGroup
+	var accepting, conns, keeping sync.WaitGroup
+	keeping.Go(func() { g.keepCertificates(ctx) })
+	defer keeping.Wait()
 	for _, l := range g.listeners {
 		accepting.Go(func() { l.accept(serving, &conns) })
 	}
