@@ -6,9 +6,11 @@ import (
 	"time"
 
 	"github.com/cwmpgate/cwmpgate/proxy/certs"
+	"github.com/cwmpgate/cwmpgate/proxy/upstream"
 )
 
-// keeper is who has certificates that change: a listener, or a tenant.
+// keeper is who has certificates that change: a listener, a tenant, or the way to
+// its ACS.
 type keeper struct {
 	name string // "listener cpe"
 	keep interface {
@@ -24,11 +26,30 @@ func (g *Gateway) keepers() (list []keeper) {
 		if t.clients != nil {
 			list = append(list, keeper{"tenant " + t.name, t.clients})
 		}
+		for _, n := range []*upstream.Node{t.upstream, t.fileUpstream} {
+			if n != nil && n.HasTLS() {
+				list = append(list, keeper{"tenant " + t.name + " to " + n.Authority(), acsKeeper{n}})
+			}
+		}
 	}
 	for _, l := range g.listeners {
 		if l.tls != nil {
 			list = append(list, keeper{"listener " + l.name, l.tls})
 		}
+	}
+	return list
+}
+
+// acsKeeper is the gateway's side of TLS towards an ACS.
+type acsKeeper struct{ *upstream.Node }
+
+func (k acsKeeper) Items() (list []certs.Item) {
+	own, authorities := k.Certificates()
+	for _, c := range own {
+		list = append(list, certs.ItemOf(certs.ItemCertificate, c.Name, c.Certificate))
+	}
+	for _, c := range authorities {
+		list = append(list, certs.ItemOf(certs.ItemAuthority, c.Name, c.Certificate))
 	}
 	return list
 }

@@ -104,6 +104,7 @@ func (g *Gateway) newTenant(c *Tenant, set *metrics.Set) (*tenant, error) {
 			return nil, fmt.Errorf("files.upstream %s: %w", c.Files.Upstream.URL.String(), err)
 		}
 	}
+	t.setOwnFields()
 	if c.Clients != nil {
 		if t.clients, err = certs.NewTrust(*c.Clients); err != nil {
 			return nil, fmt.Errorf("client_certificates: %w", err)

@@ -40,9 +40,10 @@ func (i *Item) IsStale(now time.Time) bool {
 	return i.What == ItemCRL && !i.Until.IsZero() && now.After(i.Until)
 }
 
-func itemOf(what string, file configs.Path, c *x509.Certificate) Item {
+// ItemOf tells of one certificate.
+func ItemOf(what, file string, c *x509.Certificate) Item {
 	sum := sha256.Sum256(c.Raw)
-	i := Item{What: what, File: string(file), Subject: c.Subject.String(), Key: keyText(c), SHA256: hex.EncodeToString(sum[:]), Until: c.NotAfter.UTC()}
+	i := Item{What: what, File: file, Subject: c.Subject.String(), Key: keyText(c), SHA256: hex.EncodeToString(sum[:]), Until: c.NotAfter.UTC()}
 	if what == ItemCertificate {
 		i.Names = namesOf(c)
 	}
@@ -66,7 +67,7 @@ func (s *Server) Items() (list []Item) {
 		if i < len(s.cfg.Certificates) {
 			name = s.cfg.Certificates[i].Certificate
 		}
-		list = append(list, itemOf(ItemCertificate, name, c.Leaf))
+		list = append(list, ItemOf(ItemCertificate, string(name), c.Leaf))
 	}
 	return append(list, s.own.Items()...)
 }
@@ -76,7 +77,7 @@ func (t *Trust) Items() []Item { return t.inForce.Load().items() }
 
 func (a *authorities) items() (list []Item) {
 	for _, l := range a.list {
-		list = append(list, itemOf(ItemAuthority, l.file, l.cert))
+		list = append(list, ItemOf(ItemAuthority, string(l.file), l.cert))
 		for _, r := range a.crls[string(l.cert.RawSubject)] {
 			if r.issuer == l.cert {
 				list = append(list, Item{What: ItemCRL, File: string(r.file), Subject: r.issuer.Subject.String(), Until: r.next.UTC(), Revoked: len(r.revoked)})
@@ -94,13 +95,13 @@ func ItemsOf(c Config) (list []Item, err error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, itemOf(ItemCertificate, f.Certificate, cert.Leaf))
+		list = append(list, ItemOf(ItemCertificate, string(f.Certificate), cert.Leaf))
 	}
 	if dir := string(c.SelfSigned.Directory); dir != "" {
 		name := configs.Path(filepath.Join(dir, certName))
 		cert, err := tls.LoadX509KeyPair(string(name), filepath.Join(dir, keyName))
 		if err == nil {
-			list = append(list, itemOf(ItemCertificate, name, cert.Leaf))
+			list = append(list, ItemOf(ItemCertificate, string(name), cert.Leaf))
 		} else if !os.IsNotExist(err) {
 			return nil, err
 		}
@@ -126,7 +127,7 @@ func ItemsOfFile(what string, name configs.Path) (list []Item, err error) {
 	}
 	certs, err := parseCertificates(name, text)
 	for _, c := range certs {
-		list = append(list, itemOf(what, name, c))
+		list = append(list, ItemOf(what, string(name), c))
 	}
 	return list, err
 }
