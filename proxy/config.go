@@ -147,8 +147,15 @@ type SourcePrefix struct {
 	IPv6 int `yaml:"ipv6" min:"16" max:"128" doc:"Bits of an IPv6 address that must agree within a session."`
 }
 
+// Certificates is how certificates, authorities and revocation lists are kept.
+type Certificates struct {
+	CheckEvery configs.Duration `yaml:"check_every" min:"10ms" doc:"How often their files are looked at. What has changed holds for new connections; those that are open go on."`
+	WarnBefore configs.Duration `yaml:"warn_before" doc:"How long before one ends the log warns of it, once a day."`
+}
+
 // Config is what a Gateway is made from.
 type Config struct {
+	Certificates Certificates
 	Listeners    []Listener
 	Tenants      []Tenant
 	Limits       Limits
@@ -170,6 +177,7 @@ func Defaults() Config {
 			Linger: seconds(5), File: seconds(3600), RetryAfter: seconds(30), Drain: seconds(30),
 		},
 		SourcePrefix: SourcePrefix{IPv4: 32, IPv6: 64},
+		Certificates: Certificates{CheckEvery: seconds(30), WarnBefore: seconds(30 * 24 * 3600)},
 	}
 }
 

@@ -79,6 +79,7 @@ func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.
 		}
 		g.listeners = append(g.listeners, l)
 	}
+	g.metricsOfCertificates()
 	return g, nil
 }
 
@@ -103,6 +104,7 @@ func (g *Gateway) newTenant(c *Tenant, set *metrics.Set) (*tenant, error) {
 			return nil, fmt.Errorf("files.upstream %s: %w", c.Files.Upstream.URL.String(), err)
 		}
 	}
+	t.setOwnFields()
 	if c.Clients != nil {
 		if t.clients, err = certs.NewTrust(*c.Clients); err != nil {
 			return nil, fmt.Errorf("client_certificates: %w", err)
@@ -169,7 +171,9 @@ func (g *Gateway) Ready() error {
 func (g *Gateway) Run(ctx context.Context) error {
 	serving, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	var accepting, conns sync.WaitGroup
+	var accepting, conns, keeping sync.WaitGroup
+	keeping.Go(func() { g.keepCertificates(ctx) })
+	defer keeping.Wait()
 	for _, l := range g.listeners {
 		accepting.Go(func() { l.accept(serving, &conns) })
 	}

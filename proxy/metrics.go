@@ -18,6 +18,8 @@ type gatewayMetrics struct {
 	extraEmpty       *metrics.Counter
 	lostAnswers      *metrics.Counter
 	handshakes       *metrics.Counter
+	reloads          *metrics.Counter // of certificates
+	reloadFailures   *metrics.Counter
 	acceptErrors     *metrics.Counter
 	connectionErrors *metrics.Counter
 	rpcs             map[string][]*metrics.Counter
@@ -32,6 +34,8 @@ func newGatewayMetrics(set *metrics.Set, g *Gateway) *gatewayMetrics {
 		extraEmpty:       set.NewCounter("cwmpgate_extra_empty_posts_total"),
 		lostAnswers:      set.NewCounter("cwmpgate_answers_not_delivered_total"),
 		handshakes:       set.NewCounter("cwmpgate_tls_handshakes_total"),
+		reloads:          set.NewCounter("cwmpgate_certificates_reloads_total"),
+		reloadFailures:   set.NewCounter("cwmpgate_certificates_reload_failures_total"),
 		acceptErrors:     set.NewCounter("cwmpgate_accept_errors_total"),
 		connectionErrors: set.NewCounter("cwmpgate_connection_errors_total"),
 		rpcs:             make(map[string][]*metrics.Counter),

@@ -129,7 +129,7 @@ func (x *exchange) relayFile(ctx context.Context, t *audit.Transfer) error {
 // sendFile sends the request, with the file if it brings one, and takes the
 // head of the answer.
 func (x *exchange) sendFile(ctx context.Context, lease *upstream.Lease, sent *counter) (*h1.ClientConn, error) {
-	r := &upstream.Request{Method: x.req.Method, Target: x.req.Target, Fields: x.towardsACS(x.fields[:0])}
+	r := &upstream.Request{Method: x.req.Method, Target: x.req.Target, Fields: x.towardsACS(x.fields[:0], x.tenant.files())}
 	if x.req.ContentLength != 0 {
 		body, is, err := sniff(x.conn.h1.Body(), x.req.Fields)
 		if err != nil {

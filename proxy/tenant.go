@@ -21,7 +21,8 @@ type tenant struct {
 	redactor     *audit.Redactor
 	identity     *identity.Template // of HTTP users
 	filePaths    []string
-	clients      *certs.Trust // nil: the listener's holds
+	clients      *certs.Trust    // nil: the listener's holds
+	ownFields    map[string]bool // that the gateway sets, by upstream.FoldName
 	redirects    map[string]bool
 	expected     *expected
 	metrics      *tenantMetrics

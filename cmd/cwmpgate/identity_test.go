@@ -67,6 +67,10 @@ func dialLine(t *testing.T, r *rig, shown ...tls.Certificate) *line {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
+	return newLine(c)
+}
+
+func newLine(c *tls.Conn) *line {
 	c.SetDeadline(time.Now().Add(patience))
 	return &line{c, bufio.NewReader(c)}
 }

@@ -1,13 +1,6 @@
 package certs
 
 import (
-	"bytes"
-	"crypto/x509"
-	"encoding/pem"
-	"fmt"
-	"os"
-	"strings"
-
 	"github.com/cwmpgate/cwmpgate/configs"
 	"github.com/cwmpgate/cwmpgate/proxy/identity"
 )
@@ -20,19 +13,28 @@ type Clients struct {
 
 // Authority is a file of certificates that sign those of CPEs.
 type Authority struct {
-	File   configs.Path     `yaml:"file" required:"true" doc:"PEM file of one or more CA certificates. Each is trusted as it stands, also one that another has signed."`
-	Device *identity.Config `yaml:"device" doc:"How its certificates name devices; one that does not name the device of an Inform is refused. Without it they are of a product, and records say class."`
+	File      configs.Path     `yaml:"file" required:"true" doc:"PEM file of one or more CA certificates. Each is trusted as it stands, also one that another has signed."`
+	Device    *identity.Config `yaml:"device" doc:"How its certificates name devices; one that does not name the device of an Inform is refused. Without it they are of a product, and records say class."`
+	CRLs      []configs.Path   `yaml:"crls" doc:"Files of certificate revocation lists, PEM or DER, each signed by a certificate of file."`
+	StaleCRL  string           `yaml:"stale_crl" enum:"refuse|accept" doc:"What holds when a list is past its nextUpdate: refuse everything of its issuer, or accept what the old list does not name."`
+	AllowSHA1 bool             `yaml:"allow_sha1" doc:"Accept signatures by SHA-1 in chains to these certificates, as old factories made them. Who can make two certificates of one SHA-1 can pass for another device."`
 }
 
-// The modes of Clients.
+// The modes of Clients, and what holds for an old CRL.
 const (
 	ModeOff      = "off"
 	ModeOptional = "optional"
 	ModeRequired = "required"
+
+	StaleRefuse = "refuse"
+	StaleAccept = "accept"
 )
 
 // SetDefaults gives the section its defaults before it is read.
 func (c *Clients) SetDefaults() { c.Mode = ModeOff }
+
+// SetDefaults gives the section its defaults before it is read.
+func (a *Authority) SetDefaults() { a.StaleCRL = StaleRefuse }
 
 // Validate reports what no single key's type can tell.
 func (c *Clients) Validate(at configs.At) {
@@ -43,38 +45,38 @@ func (c *Clients) Validate(at configs.At) {
 	case c.Mode != ModeOff && len(c.Authorities) == 0:
 		at.Errorf("authorities", "mode %s needs the authorities that certificates are verified against", c.Mode)
 	}
-	for i, a := range c.Authorities {
-		if _, err := a.read(); err != nil {
-			at.Item("authorities", i).Errorf("file", "%v", err)
+}
+
+// Validate reports files that cannot be used.
+func (a *Authority) Validate(at configs.At) {
+	if a.File == "" {
+		return
+	}
+	text, err := readFile(a.File)
+	if err != nil {
+		at.Errorf("file", "%v", err)
+		return
+	}
+	cas, err := parseAuthorities(a.File, text)
+	if err != nil {
+		at.Errorf("file", "%v", err)
+		return
+	}
+	for i, name := range a.CRLs {
+		text, err := readFile(name)
+		if err == nil {
+			_, err = parseCRL(name, text, cas)
+		}
+		if err != nil {
+			at.Item("crls", i).Errorf("", "%v", err)
 		}
 	}
 }
 
-// read returns the certificates of the file.
-func (a Authority) read() (list []*x509.Certificate, err error) {
-	rest, err := os.ReadFile(string(a.File))
-	if err != nil {
-		return nil, fmt.Errorf("read authority: %w", err)
+// filesOf are the files of authorities.
+func filesOf(list []Authority) (names []configs.Path) {
+	for _, a := range list {
+		names = append(append(names, a.File), a.CRLs...)
 	}
-	for {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		if block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("%s holds a %s, where only certificates belong", a.File, strings.ToLower(block.Type))
-		}
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("parse certificate %d of %s: %w", len(list)+1, a.File, err)
-		}
-		if cert.BasicConstraintsValid && !cert.IsCA {
-			return nil, fmt.Errorf("certificate %d of %s, %s, is no CA", len(list)+1, a.File, cert.Subject)
-		}
-		list = append(list, cert)
-	}
-	if len(list) == 0 || len(bytes.TrimSpace(rest)) > 0 {
-		return nil, fmt.Errorf("%s is no PEM file of certificates", a.File)
-	}
-	return list, nil
+	return names
 }

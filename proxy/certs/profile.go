@@ -1,6 +1,9 @@
 package certs
 
-import "crypto/tls"
+import (
+	"crypto/tls"
+	"slices"
+)
 
 // The names of profiles.
 const (
@@ -9,6 +12,29 @@ const (
 	ProfileIntermediate = "intermediate"
 	ProfileLegacy       = "legacy"
 )
+
+// Profiles gives the closed list, the strictest first.
+func Profiles() []string {
+	return []string{ProfileModern, ProfileStrict, ProfileIntermediate, ProfileLegacy}
+}
+
+// Serves is the strictest profile that serves who agreed on a version ("1.2")
+// and a suite, by its name in package tls; "none" where no profile does.
+func Serves(version, suite string) string {
+	for _, name := range Profiles() {
+		c := Config{Profile: name, TripleDES: true}
+		p := c.profile()
+		if "TLS "+version == tls.VersionName(tls.VersionTLS13) {
+			return name
+		}
+		for v := p.version; v < tls.VersionTLS13; v++ {
+			if tls.VersionName(v) == "TLS "+version && slices.ContainsFunc(p.suites, func(id uint16) bool { return tls.CipherSuiteName(id) == suite }) {
+				return name
+			}
+		}
+	}
+	return "none"
+}
 
 // profile is what TLS a CPE must speak at least. Suites are always listed: what
 // Go takes where none are named changes with its version and its environment.

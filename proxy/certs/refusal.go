@@ -33,7 +33,10 @@ const (
 	reasonExpired          = "certificate-expired"
 	reasonNotYetValid      = "certificate-not-yet-valid"
 	reasonUsage            = "certificate-usage"
-	reasonConstraints      = "certificate-constraints" // path length, name constraints
+	reasonConstraints      = "certificate-constraints" // path length, name constraints, a critical extension that is not known
+	reasonRevoked          = "certificate-revoked"
+	reasonStaleCRL         = "certificate-revocation-unknown" // the issuer's list is out of date
+	reasonSHA1             = "certificate-sha1"               // leads to no authority, for signatures by SHA-1 are not counted
 	reasonBroken           = "certificate-broken"
 	reasonKey              = "certificate-key" // of a kind or size that is not taken, or not the certificate's
 )
@@ -48,9 +51,12 @@ func subjectOf(c *x509.Certificate) string {
 func refusalReason(err error, now time.Time) string {
 	var invalid x509.CertificateInvalidError
 	var unknown x509.UnknownAuthorityError
+	var unread x509.UnhandledCriticalExtension
 	switch {
 	case errors.As(err, &unknown):
 		return reasonUnknownAuthority
+	case errors.As(err, &unread):
+		return reasonConstraints
 	case !errors.As(err, &invalid):
 		return reasonBroken
 	}

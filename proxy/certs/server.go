@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/cwmpgate/cwmpgate/configs"
 )
 
 // Server is the TLS of one listener.
@@ -30,10 +33,11 @@ type Server struct {
 
 // force is what new connections begin with. It is never changed, only replaced.
 type force struct {
-	tls     *tls.Config
-	shown   []tls.Certificate
-	clients *authorities // nil: CPEs are asked for no certificate
-	tickets tickets
+	tls        *tls.Config
+	shown      []tls.Certificate
+	shownFiles *files
+	clients    *trusted // nil: CPEs are asked for no certificate
+	tickets    tickets
 }
 
 // New reads the certificates and authorities of c, or makes the self-signed one.
@@ -47,18 +51,8 @@ func New(c Config, clients []*Clients, log zerolog.Logger) (*Server, error) {
 	if s.own, err = NewTrust(c.Clients); err != nil {
 		return nil, fmt.Errorf("client_certificates: %w", err)
 	}
-	shown, err := s.shown()
-	if err != nil {
-		return nil, err
-	}
-	var union *authorities
-	if s.mode != ModeOff {
-		if union, err = readAuthorities(s.union); err != nil {
-			return nil, fmt.Errorf("client_certificates: %w", err)
-		}
-	}
-	s.put(shown, union, tickets{}.next(s.now()))
-	return s, nil
+	_, err = s.Reload()
+	return s, err
 }
 
 // ask finds what the handshake asks for.
@@ -87,31 +81,110 @@ func (s *Server) Own() *Trust { return s.own }
 // Profile is the name of the listener's profile.
 func (s *Server) Profile() string { return s.cfg.Profile }
 
-// put has new connections begin with these.
-func (s *Server) put(shown []tls.Certificate, clients *authorities, t tickets) {
+// Reload reads all files anew, and tells whether anything is other than before.
+// New connections begin with it; those that are open go on. After an error of a
+// file what was read before holds.
+func (s *Server) Reload() (changed bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := force{}
+	if before := s.inForce.Load(); before != nil {
+		next = *before
+	}
+	own, ownErr := false, error(nil)
+	if s.own != nil {
+		own, ownErr = s.own.Reload()
+	}
+	shown, shownErr := s.reloadShown(&next)
+	clients, clientsErr := s.reloadClients(&next)
+	if next.tls == nil && (shownErr != nil || clientsErr != nil) {
+		return false, errors.Join(shownErr, clientsErr)
+	}
+	if clients {
+		// Sessions that were begun by other rules are not resumed.
+		next.tickets = tickets{}
+	}
+	if clients || next.tickets.keys == nil {
+		next.tickets = next.tickets.next(s.now())
+	}
+	if shown || clients {
+		s.put(next)
+	}
+	return own || shown || clients, errors.Join(ownErr, shownErr, clientsErr)
+}
+
+func (s *Server) reloadShown(next *force) (changed bool, err error) {
+	if len(s.cfg.Certificates) == 0 {
+		if next.shown != nil {
+			return false, nil
+		}
+		cert, err := s.selfSigned()
+		next.shown = []tls.Certificate{cert}
+		return true, err
+	}
+	var names []configs.Path
+	for _, f := range s.cfg.Certificates {
+		names = append(names, f.Certificate, f.Key)
+	}
+	f, err := readFiles(names)
+	if err != nil {
+		return false, fmt.Errorf("read certificates: %w", err)
+	}
+	if next.shownFiles != nil && next.shownFiles.sum == f.sum {
+		return false, nil
+	}
+	list, err := s.parseShown(f)
+	if err != nil {
+		return false, err
+	}
+	next.shown, next.shownFiles = list, f
+	return true, nil
+}
+
+func (s *Server) reloadClients(next *force) (changed bool, err error) {
+	if s.mode == ModeOff {
+		return false, nil
+	}
+	f, err := readFiles(filesOf(s.union))
+	if err != nil {
+		return false, fmt.Errorf("read authorities: %w", err)
+	}
+	if next.clients != nil && next.clients.files.sum == f.sum {
+		return false, nil
+	}
+	a, err := newAuthorities(s.union, f)
+	if err != nil {
+		return false, err
+	}
+	next.clients = &trusted{a, f}
+	return true, nil
+}
+
+// put has new connections begin with f.
+func (s *Server) put(f force) {
 	p := s.cfg.profile()
-	cfg := &tls.Config{
-		Certificates: shown,
+	f.tls = &tls.Config{
+		Certificates: f.shown,
 		MinVersion:   p.version,
 		CipherSuites: p.suites,
 		NextProtos:   []string{"http/1.1"},
 		// One record carries a message whole: CPEs gain nothing from small ones.
 		DynamicRecordSizingDisabled: true,
 	}
-	if len(shown) > 1 {
+	if len(f.shown) > 1 {
 		// Package tls asks for one only where it has none.
-		cfg.Certificates, cfg.GetCertificate = nil, newShelf(shown).choose
+		f.tls.Certificates, f.tls.GetCertificate = nil, newShelf(f.shown).choose
 	}
-	if clients != nil {
-		cfg.ClientCAs = clients.pool
+	if f.clients != nil {
+		f.tls.ClientCAs = f.clients.pool
 		// Not one of the kinds that verify: they do not judge resumed sessions.
-		cfg.ClientAuth = tls.RequestClientCert
+		f.tls.ClientAuth = tls.RequestClientCert
 		if s.mode == ModeRequired {
-			cfg.ClientAuth = tls.RequireAnyClientCert
+			f.tls.ClientAuth = tls.RequireAnyClientCert
 		}
 	}
-	cfg.SetSessionTicketKeys(t.keys)
-	s.inForce.Store(&force{cfg, shown, clients, t})
+	f.tls.SetSessionTicketKeys(f.tickets.keys)
+	s.inForce.Store(&f)
 }
 
 // current is what is in force, with a ticket key that is not too old.
@@ -123,39 +196,39 @@ func (s *Server) current() *force {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f = s.inForce.Load(); !now.Before(f.tickets.due) {
-		s.put(f.shown, f.clients, f.tickets.next(now))
+		next := *f
+		next.tickets = f.tickets.next(now)
+		s.put(next)
 	}
 	return s.inForce.Load()
 }
 
-// shown loads the certificates to show.
-func (s *Server) shown() (list []tls.Certificate, err error) {
+// parseShown makes the certificates to show of files that were read.
+func (s *Server) parseShown(files *files) (list []tls.Certificate, err error) {
 	hasRSA := false
 	for _, f := range s.cfg.Certificates {
-		cert, err := tls.LoadX509KeyPair(string(f.Certificate), string(f.Key))
+		cert, err := tls.X509KeyPair(files.texts[f.Certificate], files.texts[f.Key])
 		if err != nil {
 			return nil, fmt.Errorf("load certificate %s with key %s: %w", f.Certificate, f.Key, err)
-		}
-		if left := cert.Leaf.NotAfter.Sub(s.now()); left < 14*24*time.Hour {
-			s.log.Warn().Str("certificate", string(f.Certificate)).Time("not_after", cert.Leaf.NotAfter).Msg("certificate ends soon or has ended")
 		}
 		hasRSA = hasRSA || cert.Leaf.PublicKeyAlgorithm == x509.RSA
 		list = append(list, cert)
 	}
-	if len(list) > 0 {
-		if s.cfg.needsRSA() && !hasRSA {
-			s.log.Info().Str("profile", s.cfg.Profile).Msg("no RSA certificate is served: CPEs that know only RSA key exchange cannot connect (docs/tls.md)")
-		}
-		return list, nil
+	if s.cfg.needsRSA() && !hasRSA {
+		s.log.Info().Str("profile", s.cfg.Profile).Msg("no RSA certificate is served: CPEs that know only RSA key exchange cannot connect (docs/tls.md)")
 	}
+	return list, nil
+}
+
+func (s *Server) selfSigned() (tls.Certificate, error) {
 	cert, err := selfSigned(s.cfg.SelfSigned)
 	if err != nil {
-		return nil, err
+		return cert, err
 	}
 	sum := sha256.Sum256(cert.Certificate[0])
 	s.log.Info().Str("certificate", filepath.Join(string(s.cfg.SelfSigned.Directory), certName)).Str("sha256", hex.EncodeToString(sum[:])).
 		Msg("serving a self-signed certificate: for a first run only")
-	return []tls.Certificate{cert}, nil
+	return cert, nil
 }
 
 // Peer is what a handshake has shown of the CPE.

@@ -2,6 +2,7 @@ package certs
 
 import (
 	"crypto/x509"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -10,71 +11,47 @@ import (
 	"github.com/cwmpgate/cwmpgate/proxy/identity"
 )
 
-// authorities are those that certificates are judged by. They are never changed,
-// only replaced.
-type authorities struct {
-	pool *x509.CertPool
-	of   map[string][]*identity.Naming // by DER; nil: certificates of a product
-}
-
-func readAuthorities(list []Authority) (*authorities, error) {
-	a := &authorities{pool: x509.NewCertPool(), of: make(map[string][]*identity.Naming)}
-	for _, f := range list {
-		certs, err := f.read()
-		if err != nil {
-			return nil, err
-		}
-		var naming *identity.Naming
-		if f.Device != nil {
-			if naming, err = identity.New(*f.Device); err != nil {
-				return nil, err
-			}
-		}
-		for _, c := range certs {
-			a.pool.AddCert(c)
-			a.of[string(c.Raw)] = append(a.of[string(c.Raw)], naming)
-		}
-	}
-	return a, nil
-}
-
-// verify returns the chains from shown[0] to an authority; its error is a
-// *Refusal.
-func (a *authorities) verify(shown []*x509.Certificate, now time.Time) ([][]*x509.Certificate, error) {
-	opt := x509.VerifyOptions{
-		Roots: a.pool, Intermediates: x509.NewCertPool(), CurrentTime: now,
-		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}
-	for _, c := range shown[1:] {
-		opt.Intermediates.AddCert(c)
-	}
-	chains, err := shown[0].Verify(opt)
-	if err != nil {
-		return nil, &Refusal{Reason: refusalReason(err, now), Subject: subjectOf(shown[0]), cause: err}
-	}
-	return chains, nil
-}
-
 // Trust is whose certificates are accepted for what: a tenant, or a listener's
 // tenants that say nothing of their own.
 type Trust struct {
 	cfg     Clients
-	inForce atomic.Pointer[authorities]
+	now     func() time.Time
+	inForce atomic.Pointer[trusted]
+}
+
+// trusted is what holds at one time.
+type trusted struct {
+	*authorities
+	files *files
 }
 
 // NewTrust reads the authorities of c.
 func NewTrust(c Clients) (*Trust, error) {
-	t := &Trust{cfg: c}
-	a, err := readAuthorities(c.Authorities)
-	if err != nil {
-		return nil, err
-	}
-	t.inForce.Store(a)
-	return t, nil
+	t := &Trust{cfg: c, now: time.Now}
+	_, err := t.Reload()
+	return t, err
 }
 
-// Judge tells what a CPE has shown of itself to those of t; nil where it has
-// shown nothing that they ask for. Its error is a *Refusal.
+// Reload reads the authorities anew, and tells whether they are others. After an
+// error those that were read before hold.
+func (t *Trust) Reload() (changed bool, err error) {
+	f, err := readFiles(filesOf(t.cfg.Authorities))
+	if err != nil {
+		return false, fmt.Errorf("read authorities: %w", err)
+	}
+	if before := t.inForce.Load(); before != nil && before.files.sum == f.sum {
+		return false, nil
+	}
+	a, err := newAuthorities(t.cfg.Authorities, f)
+	if err != nil {
+		return false, err
+	}
+	t.inForce.Store(&trusted{a, f})
+	return true, nil
+}
+
+// Judge tells what a CPE has shown of itself to those of t, by what is in force
+// now; nil where it has shown nothing that they ask for. Its error is a *Refusal.
 func (t *Trust) Judge(p *Peer) (*Shown, error) {
 	switch {
 	case t.cfg.Mode == ModeOff, len(p.Chains) == 0 && t.cfg.Mode == ModeOptional:
@@ -82,22 +59,40 @@ func (t *Trust) Judge(p *Peer) (*Shown, error) {
 	case len(p.Chains) == 0:
 		return nil, &Refusal{Reason: reasonMissing}
 	}
-	a := t.inForce.Load()
-	s := &Shown{Certificate: p.Chains[0][0]}
-	known := false
+	a, now := t.inForce.Load(), t.now()
+	s, reason := &Shown{Certificate: p.Chains[0][0]}, reasonUnknownAuthority
+	accepted := false
 	for _, chain := range p.Chains {
-		namings, ok := a.of[string(chain[len(chain)-1].Raw)]
-		known = known || ok
+		namings, known := a.of[string(chain[len(chain)-1].Raw)]
+		if !known {
+			continue
+		}
+		if why := judgeAgain(a.authorities, chain, now); why != "" {
+			reason = why
+			continue
+		}
+		accepted = true
 		for _, n := range namings {
 			if n != nil {
 				s.namings = append(s.namings, n)
 			}
 		}
 	}
-	if !known {
-		return nil, &Refusal{Reason: reasonUnknownAuthority, Subject: subjectOf(s.Certificate)}
+	if !accepted {
+		return nil, &Refusal{Reason: reason, Subject: subjectOf(s.Certificate)}
 	}
 	return s, nil
+}
+
+// judgeAgain looks at what may have changed since the handshake: a connection
+// may stay open for long.
+func judgeAgain(a *authorities, chain []*x509.Certificate, now time.Time) string {
+	for _, c := range chain {
+		if now.After(c.NotAfter) {
+			return reasonExpired
+		}
+	}
+	return a.revoked(chain, now)
 }
 
 // Shown is a certificate that was accepted.
