@@ -47,6 +47,19 @@ func SessionEnds() []string {
 	return []string{EndClean, EndSuperseded, EndTimeout, EndACSFailed, EndACSError, EndRefused, EndShutdown}
 }
 
+// What the identity of a device rests on, the weakest first. The closed list.
+const (
+	IdentityClaimed     = "claimed"     // on nothing but its DeviceId
+	IdentityClass       = "class"       // on a certificate of its product
+	IdentityHTTP        = "http"        // on credentials that were accepted and name it
+	IdentityCertificate = "certificate" // on a certificate that names it
+)
+
+// Identities gives the closed list, the weakest first.
+func Identities() []string {
+	return []string{IdentityClaimed, IdentityClass, IdentityHTTP, IdentityCertificate}
+}
+
 // What a system record is about. The closed list of this version.
 const (
 	SystemStart = "start"
@@ -94,7 +107,7 @@ type Origin struct {
 	Tenant   string
 	Session  string
 	Device   Device
-	Identity string // "certificate", "http", "class", "claimed"; empty where unknown
+	Identity string // one of IdentityClaimed …; empty where unknown
 	ACS      string
 	ACSNode  string
 	Redactor *Redactor // the tenant's; nil: every secret becomes "set"

@@ -88,11 +88,13 @@ func storeAway(t *testing.T, size int64, full bool) {
 		if n := j.Stats().Removed; n > 0 {
 			t.Errorf("%d segments are gone that the store does not have", n)
 		}
+		synctest.Wait()
 		if most := int(away/(15*time.Second)) + 20; sink.tries > most {
 			t.Errorf("%d tries in %v, want at most %d", sink.tries, away, most)
 		}
 		want := recorded(t, j)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if late := sink.at.Sub(sink.until); late < 0 || late > 30*time.Second {
 			t.Errorf("the store was given records %v after it was back", late)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/cwmpgate/cwmpgate/cwmp"
 	"github.com/cwmpgate/cwmpgate/proxy/certs"
 	"github.com/cwmpgate/cwmpgate/proxy/h1"
+	"github.com/cwmpgate/cwmpgate/proxy/identity"
 	"github.com/cwmpgate/cwmpgate/proxy/upstream"
 )
 
@@ -28,7 +29,8 @@ type Tenant struct {
 	Redaction Redaction         `yaml:"redaction" doc:"How secrets are kept out of the record."`
 	Files     Files             `yaml:"files" doc:"File transfers through the gateway."`
 	Redirects []string          `yaml:"redirects" doc:"Hosts, other than the tenant's own, that an ACS may redirect CPEs to, as host or host:port."`
-	Identity  string            `yaml:"identity" doc:"What an HTTP user name must equal for the device to count as authenticated: a template of {oui}, {productclass} and {serial}."`
+	Identity  string            `yaml:"identity" doc:"What an HTTP user name must equal for the device to count as authenticated: a template of {oui}, {productclass}, {serial} and {mac}. A user name of this form that is another device's is refused."`
+	Clients   *certs.Clients    `yaml:"client_certificates" doc:"Certificates of this tenant's CPEs, in place of what the listener says."`
 }
 
 // SetDefaults gives a tenant its defaults before its section is read.
@@ -39,7 +41,7 @@ func (t *Tenant) Validate(at configs.At) {
 	if len(t.Upstreams) > 1 {
 		at.Errorf("upstreams", "%d entries; this version takes exactly one", len(t.Upstreams))
 	}
-	if _, err := newIdentityTemplate(t.Identity); err != nil {
+	if _, err := identity.ParseTemplate(t.Identity); err != nil {
 		at.Errorf("identity", "%v", err)
 	}
 	if p := t.Match.Path; p != "" && p[0] != '/' {
@@ -145,8 +147,15 @@ type SourcePrefix struct {
 	IPv6 int `yaml:"ipv6" min:"16" max:"128" doc:"Bits of an IPv6 address that must agree within a session."`
 }
 
+// Certificates is how certificates, authorities and revocation lists are kept.
+type Certificates struct {
+	CheckEvery configs.Duration `yaml:"check_every" min:"10ms" doc:"How often their files are looked at. What has changed holds for new connections; those that are open go on."`
+	WarnBefore configs.Duration `yaml:"warn_before" doc:"How long before one ends the log warns of it, once a day."`
+}
+
 // Config is what a Gateway is made from.
 type Config struct {
+	Certificates Certificates
 	Listeners    []Listener
 	Tenants      []Tenant
 	Limits       Limits
@@ -168,6 +177,7 @@ func Defaults() Config {
 			Linger: seconds(5), File: seconds(3600), RetryAfter: seconds(30), Drain: seconds(30),
 		},
 		SourcePrefix: SourcePrefix{IPv4: 32, IPv6: 64},
+		Certificates: Certificates{CheckEvery: seconds(30), WarnBefore: seconds(30 * 24 * 3600)},
 	}
 }
 

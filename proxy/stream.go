@@ -40,7 +40,7 @@ func (x *exchange) stream(ctx context.Context) error {
 // session is touched.
 func (x *exchange) fileOrigin() *audit.Origin {
 	o := &audit.Origin{
-		Tenant: x.tenant.name, Identity: identityClaimed, ACS: x.tenant.files().Name(),
+		Tenant: x.tenant.name, Identity: audit.IdentityClaimed, ACS: x.tenant.files().Name(),
 		Redactor: x.tenant.redactor, Connection: x.conn.facts(),
 	}
 	x.creds = readCredentials(x.req.Fields)
@@ -67,6 +67,11 @@ func (x *exchange) ownURL() string {
 // relayFile passes the request on and its answer back, and fills t.
 func (x *exchange) relayFile(ctx context.Context, t *audit.Transfer) error {
 	limit := int64(x.gateway.cfg.Limits.File)
+	// Some servers read what stands behind such a head as the next request
+	// (RFC 9110, 9.3.1).
+	if m := string(x.req.Method); x.req.ContentLength != 0 && (m == "GET" || m == "HEAD") {
+		return refuse(400, reasonBodyNotExpected, "a %s brings a body", m)
+	}
 	if x.req.ContentLength > limit {
 		return refuse(413, reasonBodyTooLarge, "file is %d bytes, over limits.file = %d", x.req.ContentLength, limit)
 	}
@@ -124,7 +129,7 @@ func (x *exchange) relayFile(ctx context.Context, t *audit.Transfer) error {
 // sendFile sends the request, with the file if it brings one, and takes the
 // head of the answer.
 func (x *exchange) sendFile(ctx context.Context, lease *upstream.Lease, sent *counter) (*h1.ClientConn, error) {
-	r := &upstream.Request{Method: x.req.Method, Target: x.req.Target, Fields: x.towardsACS(x.fields[:0])}
+	r := &upstream.Request{Method: x.req.Method, Target: x.req.Target, Fields: x.towardsACS(x.fields[:0], x.tenant.files())}
 	if x.req.ContentLength != 0 {
 		body, is, err := sniff(x.conn.h1.Body(), x.req.Fields)
 		if err != nil {

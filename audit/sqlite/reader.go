@@ -128,6 +128,9 @@ func conditions(ctx context.Context, db *sql.DB, f audit.Filter) (q query, err e
 	if f.RPC != "" && f.View != audit.ViewRecords && f.View != audit.ViewSessions {
 		q.where(`? IN (rpc, "to")`, f.RPC)
 	}
+	if at := slices.Index(audit.Identities(), f.Identity); at >= 0 && f.View != audit.ViewRecords {
+		q.where("identity IN (SELECT value FROM json_each(?))", array(audit.Identities()[at:]))
+	}
 	if f.Outcome != "" && f.View != audit.ViewRecords {
 		q.where("outcome = ?", f.Outcome)
 	}
@@ -231,7 +234,7 @@ func (q *query) narrowTransfers(ctx context.Context, db *sql.DB, f audit.Filter)
 	if !f.Until.IsZero() {
 		until = f.Until.UnixMicro()
 	}
-	all := f.Tenant != "" || f.Session != "" || f.RPC != "" || f.Outcome != "" || f.Log != "" || f.After > 0
+	all := f.Tenant != "" || f.Session != "" || f.RPC != "" || f.Outcome != "" || f.Identity != "" || f.Log != "" || f.After > 0
 	if f.Limit > 0 && !all {
 		// Each request is a row, so none of the newest so many rows is older
 		// than the last of the newest so many requests.

@@ -99,11 +99,11 @@ func filtersOf(view audit.View) []string {
 	case audit.ViewRecords:
 		return []string{"kind"}
 	case audit.ViewChanges:
-		return []string{"parameter", "outcome", "rpc"}
+		return []string{"parameter", "outcome", "rpc", "min-identity"}
 	case audit.ViewSessions:
-		return []string{"outcome"}
+		return []string{"outcome", "min-identity"}
 	}
-	return []string{"outcome", "rpc"}
+	return []string{"outcome", "rpc", "min-identity"}
 }
 
 // ownFlag adds one of them.
@@ -123,6 +123,9 @@ func (q *question) ownFlag(cmd *cobra.Command, name string) {
 		fixed(outcomesOf(q.filter.View))
 	case "rpc":
 		f.StringVar(&q.filter.RPC, name, "", "only this `RPC`")
+	case "min-identity":
+		f.StringVar(&q.filter.Identity, name, "", "only what is known of its device by at least this `level`: "+strings.Join(audit.Identities(), ", "))
+		fixed(audit.Identities())
 	}
 }
 
@@ -151,6 +154,9 @@ func (q *question) read(now time.Time) (err error) {
 	}
 	if o := q.filter.Outcome; o != "" && !slices.Contains(outcomesOf(q.filter.View), o) {
 		return usagef("--outcome %q is none of %s", o, strings.Join(outcomesOf(q.filter.View), ", "))
+	}
+	if i := q.filter.Identity; i != "" && !slices.Contains(audit.Identities(), i) {
+		return usagef("--min-identity %q is none of %s", i, strings.Join(audit.Identities(), ", "))
 	}
 	if k := q.filter.Kind; k != "" && !slices.Contains(audit.Kinds(), k) {
 		return usagef("--kind %q is none of %s", k, strings.Join(audit.Kinds(), ", "))

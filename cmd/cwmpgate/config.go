@@ -14,6 +14,7 @@ type config struct {
 	Node         string             `yaml:"node" doc:"Name of this gateway in records; the host's name where absent."`
 	Listeners    []proxy.Listener   `yaml:"listeners" required:"true" min:"1" doc:"Addresses that CPEs connect to."`
 	Tenants      []proxy.Tenant     `yaml:"tenants" required:"true" min:"1" doc:"Whose devices they are and where their messages go."`
+	Certificates proxy.Certificates `yaml:"certificates" doc:"How certificates, authorities and revocation lists are kept."`
 	Limits       proxy.Limits       `yaml:"limits" doc:"What peers may use at most."`
 	Timeouts     proxy.Timeouts     `yaml:"timeouts" doc:"What peers may wait for at most."`
 	SourcePrefix proxy.SourcePrefix `yaml:"source_prefix" doc:"How much of its address binds a session to where it began."`
@@ -33,6 +34,9 @@ type journalConfig struct {
 	KeepAfterAck configs.Duration `yaml:"keep_after_ack" doc:"How long records stay after the store has them."`
 	OnFailure    string           `yaml:"on_failure" enum:"refuse|stop|pass" doc:"When records cannot be made durable: refuse answers 503 to all but reads, stop ends the gateway, pass lets messages go unrecorded, counted, and writes a gap record when it can again."`
 }
+
+// segment is how large a segment becomes.
+func (c *journalConfig) segment() int64 { return min(int64(c.SegmentSize), int64(c.MaxSize)/8) }
 
 type storeConfig struct {
 	SQLite *sqliteConfig `yaml:"sqlite" doc:"The embedded store."`
@@ -59,7 +63,7 @@ type logConfig struct {
 func defaultConfig() *config {
 	d := proxy.Defaults()
 	return &config{
-		Limits: d.Limits, Timeouts: d.Timeouts, SourcePrefix: d.SourcePrefix,
+		Certificates: d.Certificates, Limits: d.Limits, Timeouts: d.Timeouts, SourcePrefix: d.SourcePrefix,
 		Journal: journalConfig{
 			MaxSize: 20 << 30, SegmentSize: 64 << 20, MaxDelay: configs.Duration(2e6), KeepAfterAck: configs.Duration(24 * 3600 * 1e9), OnFailure: "refuse",
 		},
@@ -130,5 +134,5 @@ func (c *config) Validate(at configs.At) {
 
 // gateway is the part of the config that the proxy takes.
 func (c *config) gateway() proxy.Config {
-	return proxy.Config{Listeners: c.Listeners, Tenants: c.Tenants, Limits: c.Limits, Timeouts: c.Timeouts, SourcePrefix: c.SourcePrefix}
+	return proxy.Config{Certificates: c.Certificates, Listeners: c.Listeners, Tenants: c.Tenants, Limits: c.Limits, Timeouts: c.Timeouts, SourcePrefix: c.SourcePrefix}
 }

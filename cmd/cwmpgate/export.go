@@ -24,6 +24,9 @@ const (
 	formatParquet = "parquet"
 )
 
+// ownFilters are the flags that narrow some views alone.
+var ownFilters = []string{"kind", "parameter", "outcome", "rpc", "min-identity"}
+
 // export is what the flags of an export ask for.
 type export struct {
 	question
@@ -62,7 +65,7 @@ asks for. See docs/audit.md.`,
 	e.commonFlags(cmd)
 	f.StringVar(&e.view, "view", "", "this `view`: "+strings.Join(views, ", "))
 	cmd.RegisterFlagCompletionFunc("view", cobra.FixedCompletions(views, cobra.ShellCompDirectiveNoFileComp))
-	for _, own := range []string{"kind", "parameter", "outcome", "rpc"} {
+	for _, own := range ownFilters {
 		e.ownFlag(cmd, own)
 	}
 	f.IntVar(&e.filter.Limit, "limit", 0, "the newest `n` rows of the view; 0: all")
@@ -92,7 +95,7 @@ func (e *export) read(now time.Time, cmd *cobra.Command) error {
 	if e.view != "" {
 		allowed = append(filtersOf(e.filter.View), "limit", "session")
 	}
-	for _, flag := range []string{"kind", "parameter", "outcome", "rpc", "limit", "session"} {
+	for _, flag := range append(slices.Clone(ownFilters), "limit", "session") {
 		if !cmd.Flags().Changed(flag) || slices.Contains(allowed, flag) {
 			continue
 		}

@@ -116,7 +116,7 @@ func build(c *config, log zerolog.Logger) (*gate, error) {
 // buildBooks makes the parts that keep records, without a gateway.
 func buildBooks(c *config, log zerolog.Logger) *gate {
 	g := &gate{config: c, log: log, metrics: metrics.NewSet(), failed: make(chan error, 1)}
-	synced, alarm := syncedMetrics(g.metrics), &sizeAlarm{log: log, settings: c.Journal}
+	synced, alarm := syncedMetrics(g.metrics), &sizeAlarm{log: log, settings: c.Journal, free: diskFree}
 	g.journal = journal.New(journal.Config{
 		Directory: string(c.Journal.Directory), MaxSize: int64(c.Journal.MaxSize), SegmentSize: int64(c.Journal.SegmentSize),
 		MaxDelay: orNone(c.Journal.MaxDelay), KeepAfterAck: orNone(c.Journal.KeepAfterAck),

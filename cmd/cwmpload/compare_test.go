@@ -60,6 +60,35 @@ func TestCompareFlagsAreRefused(t *testing.T) {
 	}
 }
 
+func TestMemoryFlagsAreRefused(t *testing.T) {
+	for want, args := range map[string][]string{
+		`"gateway" not set`:   nil,
+		"--sessions is 20000": {"--gateway", "x", "--sessions", "20000"},
+		"--large is -1":       {"--gateway", "x", "--large", "-1"},
+		"at least 284":        {"--gateway", "x", "--limit", "256"},
+	} {
+		err := run(t.Context(), append([]string{"memory"}, args...), io.Discard, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+}
+
+func TestMemoryCase(t *testing.T) {
+	m := memoryCase{Case: "slow", What: "5 bodies", Empty: 1 << 20, Held: 2 << 20, Peak: 3 << 20, Bound: 3 << 20, Answered: map[int]int{200: 4, 503: 1}}
+	if got, want := m.String(), "slow: 5 bodies: RSS 1 MiB before, 2 held, 3 at most, bound 3; bodies 0 MiB at most, 0 bytes when they were gone; 4 answered 200; 1 answered 503"; got != want || m.err() != nil {
+		t.Errorf("%s, %v", got, m.err())
+	}
+	m.Peak++
+	if m.err() == nil {
+		t.Error("a peak over the bound is right")
+	}
+	m.Peak, m.Left = 0, 1
+	if m.err() == nil {
+		t.Error("bytes that are left are right")
+	}
+}
+
 // TestPeersTakeTheirConfigs has those that are installed read them.
 func TestPeersTakeTheirConfigs(t *testing.T) {
 	p := &place{directory: t.TempDir(), acs: "127.0.0.1:7550"}

@@ -83,7 +83,8 @@ LEFT JOIN rpcs AS r ON s.peer IS NULL AND r.log = s.log AND r.seq =
      ORDER BY k.at, k.log, k.seq LIMIT 1);
 
 -- One row per parameter set, added, deleted, or told with another value than
--- was known. Known is what a CPE told and what it accepted.
+-- was known. Known is what a CPE told and what it accepted, but not what an
+-- Inform told that the ACS answered with a fault.
 CREATE VIEW view_changes AS
 SELECT
     p.at, g.log, p.seq, p.item, l.tenant,
@@ -97,6 +98,7 @@ SELECT
     END AS new,
     p.secret AS new_secret, p.type,
     CASE
+        WHEN p.action IN ('reported', 'informed') AND f.answer = 'fault' THEN 'refused'
         WHEN p.action IN ('reported', 'informed', 'read') THEN 'reported'
         WHEN f.outcome <> 'refused' OR p.action <> 'set' THEN f.outcome
         WHEN x.seq IS NOT NULL THEN 'refused'
@@ -121,9 +123,15 @@ LEFT JOIN parameters AS o ON (o.log, o.seq, o.item) =
     (SELECT k.log, k.seq, k.item FROM parameters AS k
      WHERE k.device = p.device AND k.name = p.name
        AND (k.at, k.log, k.seq, k.item) < (p.at, p.log, p.seq, p.item)
-       AND (k.action IN ('reported', 'informed', 'read') OR k.action = 'set' AND EXISTS
-           (SELECT 1 FROM rpcs AS b INDEXED BY rpcs_answers WHERE b.log = k.log AND b.answers = k.seq
-              AND b.message = 'response' AND b.status IN ('0', '1') AND (b.seq < p.seq OR b.log <> p.log)))
+       AND CASE k.action
+           WHEN 'read' THEN true
+           WHEN 'set' THEN EXISTS (SELECT 1 FROM rpcs AS b INDEXED BY rpcs_answers WHERE b.log = k.log AND b.answers = k.seq
+              AND b.message = 'response' AND b.status IN ('0', '1') AND (b.seq < p.seq OR b.log <> p.log))
+           WHEN 'reported' THEN NOT EXISTS (SELECT 1 FROM rpcs AS b INDEXED BY rpcs_answers WHERE b.log = k.log AND b.answers = k.seq
+              AND b.message = 'fault' AND (b.seq < p.seq OR b.log <> p.log))
+           WHEN 'informed' THEN NOT EXISTS (SELECT 1 FROM rpcs AS b INDEXED BY rpcs_answers WHERE b.log = k.log AND b.answers = k.seq
+              AND b.message = 'fault' AND (b.seq < p.seq OR b.log <> p.log))
+           END
      ORDER BY k.at DESC, k.log DESC, k.seq DESC, k.item DESC LIMIT 1)
 WHERE p.changed;
 
