@@ -46,6 +46,7 @@ type Parameter struct {
 
 	before *ParameterRow // known before a set that waits for a reboot
 	set    *ParameterRow // the last one that was accepted
+	by     Head          // the last record that had to do with it
 }
 
 // Unasked is a value that a CPE told which is another than the one known
@@ -59,6 +60,13 @@ type request struct {
 	object string // of a DeleteObject
 	key    string
 	sets   []ParameterRow
+	undo   []undo // of an Inform, which may be refused
+}
+
+// undo is what was known of a parameter before an Inform told it.
+type undo struct {
+	name string
+	was  *Parameter // nil: nothing
 }
 
 // openRequests is how many requests of a device may wait for their answers; a
@@ -143,6 +151,8 @@ func (l *Life) rpc(r *RPCRow) {
 			}
 		}
 		l.wait(open)
+	case r.Message == "request" && r.RPC == "Inform":
+		l.wait(request{log: r.Log, seq: r.Seq})
 	case r.Message == "request" && (r.RPC == "AddObject" || r.RPC == "DeleteObject"):
 		open := request{log: r.Log, seq: r.Seq, key: r.ParameterKey}
 		if r.RPC == "DeleteObject" {
@@ -158,6 +168,9 @@ func (l *Life) rpc(r *RPCRow) {
 		l.requests = slices.Delete(l.requests, i, i+1)
 		if r.Message == "response" && (r.Status == "0" || r.Status == "1") {
 			l.accept(answered, r.Status == "1")
+		}
+		if r.Message == "fault" {
+			l.refuse(answered)
 		}
 	}
 }
@@ -192,7 +205,7 @@ func (l *Life) accept(r request, afterReboot bool) {
 			now = &Parameter{}
 			l.parameters[row.Name] = now
 		}
-		now.set = row
+		now.set, now.by = row, row.Head
 		if now.By != "" && row.Head.before(&now.Row.Head) {
 			continue
 		}
@@ -207,6 +220,22 @@ func (l *Life) accept(r request, afterReboot bool) {
 		}
 		now.Row, now.By, now.Told = *row, by, time.Time{}
 	}
+}
+
+// refuse forgets what an Inform told that the ACS has refused: whoever sent it
+// need not be the device. What was told since then stays.
+func (l *Life) refuse(r request) {
+	for _, u := range r.undo {
+		now := l.parameters[u.name]
+		switch {
+		case now == nil || now.by.Log != r.log || now.by.Seq != r.seq:
+		case u.was == nil:
+			delete(l.parameters, u.name)
+		default:
+			l.parameters[u.name] = u.was
+		}
+	}
+	l.unasked = slices.DeleteFunc(l.unasked, func(u Unasked) bool { return u.New.Log == r.log && u.New.Seq == r.seq && r.undo != nil })
 }
 
 // before says whether h was recorded before g, in the order of all logs.
@@ -226,11 +255,19 @@ func (l *Life) told(row *ParameterRow) {
 		return
 	}
 	now := l.parameters[row.Name]
+	if n := len(l.requests); n > 0 && l.requests[n-1].log == row.Log && l.requests[n-1].seq == row.Seq {
+		u := undo{name: row.Name}
+		if now != nil {
+			was := *now
+			u.was = &was
+		}
+		l.requests[n-1].undo = append(l.requests[n-1].undo, u)
+	}
 	if now == nil {
-		l.parameters[row.Name] = &Parameter{Row: *row, By: row.Action, Told: row.At}
+		l.parameters[row.Name] = &Parameter{Row: *row, By: row.Action, Told: row.At, by: row.Head}
 		return
 	}
-	now.Told = row.At
+	now.Told, now.by = row.At, row.Head
 	switch {
 	case row.same(&now.Row):
 		if now.set != nil && row.same(now.set) {

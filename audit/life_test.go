@@ -107,6 +107,19 @@ func TestLife(t *testing.T) {
 			s.Inform([]string{"1 BOOT"}, dns("b"))
 			s.Read(dns("a"))
 		}, []string{lifeDNS + "=a read told"}, []string{lifeDNS + ": b a read"}},
+		{"told in an Inform that was refused", func(s *storetest.Session) {
+			s.Read(dns("a"))
+			s.BareInform([]string{"4 VALUE CHANGE"}, dns("b"), storetest.Param(lifeEnable, "1", "boolean"))
+			s.Reject("8003", "Invalid arguments")
+			s.Read(dns("a"))
+		}, []string{lifeDNS + "=a read told"}, nil},
+		{"told before an Inform that was refused", func(s *storetest.Session) {
+			s.Read(dns("a"))
+			s.BareInform([]string{"4 VALUE CHANGE"}, dns("b")) // a challenge, say: it is believed
+			s.Read(dns("c"))
+			s.BareInform([]string{"2 PERIODIC"}, dns("d"))
+			s.Reject("8003", "Invalid arguments")
+		}, []string{lifeDNS + "=c read told"}, []string{lifeDNS + ": a b reported", lifeDNS + ": b c read"}},
 		{"booleans", func(s *storetest.Session) {
 			s.Read(storetest.Param(lifeEnable, "1", "boolean"))
 			s.Read(storetest.Param(lifeEnable, "true", "boolean"))
