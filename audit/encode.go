@@ -17,6 +17,7 @@ type encoder struct {
 	rest    []byte // from kind on
 	body    body
 	keyless *Redactor
+	at      time.Time // of the record that was joined last
 	join    func(dst []byte, seq uint64, at time.Time) []byte
 }
 
@@ -30,6 +31,7 @@ func newEncoder(bound int, keyless *Redactor) *encoder {
 
 // appendJoined appends the whole record.
 func (e *encoder) appendJoined(dst []byte, seq uint64, at time.Time) []byte {
+	e.at = at
 	dst = append(dst, `{"v":1,"log":"`...)
 	dst = append(dst, e.log...)
 	dst = append(dst, `","seq":`...)
@@ -47,7 +49,9 @@ func (e *encoder) head(kind, node string, o *Origin) {
 	if o != nil {
 		dst = appendMember(dst, "tenant", o.Tenant)
 		dst = appendMember(dst, "session", o.Session)
-		dst = appendCount(dst, "n", int64(o.N))
+		if kind != KindTransfer { // which is no step of the session's, and may outlive it
+			dst = appendCount(dst, "n", int64(o.N))
+		}
 		dst = appendDevice(dst, o.Device)
 		dst = appendMember(dst, "identity", o.Identity)
 		dst = appendConnection(dst, o.Connection)

@@ -93,7 +93,7 @@ type MissingRecords struct {
 	First, Last uint64
 }
 
-// Facts is what a system record says that a proof must know; nil where it says
+// Facts is what a system record says that a proof or a removal must know; nil where it says
 // none of that.
 type Facts struct {
 	Epoch       *Epoch
@@ -101,6 +101,7 @@ type Facts struct {
 	Retention   *Retention
 	Erasure     *Erasure
 	Gap         *MissingRecords
+	Hold        *Hold
 }
 
 // ReadFacts reads them from a projected row.
@@ -126,6 +127,8 @@ func ReadFacts(row *SystemRow) (f Facts, err error) {
 			First: d.number("first"), Last: d.number("last"), Count: d.number("count"), Digest: detail["digest"]}
 	case SystemErasure:
 		f.Erasure = &Erasure{Log: detail["log"], Leaves: d.spans("leaves"), Reason: detail["reason"]}
+	case SystemHold, SystemRelease:
+		f.Hold = d.hold(row.What == SystemRelease)
 	case SystemGap:
 		if detail["first"] != "" {
 			f.Gap = &MissingRecords{Log: detail["log"], First: d.number("first"), Last: d.number("last")}

@@ -18,6 +18,7 @@ type recorderMetrics struct {
 	failures  *metrics.Counter
 	lost      *metrics.Counter
 	coalesced *metrics.Counter
+	steps     *metrics.Counter
 	wait      *metrics.PrometheusHistogram
 }
 
@@ -28,6 +29,7 @@ func newRecorderMetrics(set *metrics.Set) recorderMetrics {
 		failures:  set.GetOrCreateCounter("cwmpgate_audit_append_failures_total"),
 		lost:      set.GetOrCreateCounter("cwmpgate_audit_lost_records_total"),
 		coalesced: set.GetOrCreateCounter("cwmpgate_audit_coalesced_events_total"),
+		steps:     set.GetOrCreateCounter("cwmpgate_audit_clock_steps_total"),
 		wait:      set.GetOrCreatePrometheusHistogram("cwmpgate_audit_durable_wait_seconds"),
 	}
 	for _, kind := range Kinds() {

@@ -124,6 +124,7 @@ type Filter struct {
 	Kind      string    // of the record; for records
 	Since     time.Time // at or after
 	Until     time.Time // before
+	Identity  string    // at least this, one of Identities; not for records
 	Outcome   string    // one of Outcomes; for changes, transfers and rpcs; for sessions, SessionEnd.How
 	Log       string
 	After     uint64 // only rows with a greater seq, to follow a log
@@ -134,6 +135,28 @@ type Filter struct {
 type Row struct {
 	Columns []string
 	Values  []any
+}
+
+// Value is the value in a column, nil where there is none or no such column.
+func (r Row) Value(column string) any {
+	for i, c := range r.Columns {
+		if c == column {
+			return r.Values[i]
+		}
+	}
+	return nil
+}
+
+// Text is the value in a column of texts.
+func (r Row) Text(column string) string {
+	text, _ := r.Value(column).(string)
+	return text
+}
+
+// Number is the value in a column of numbers, 0 where there is none.
+func (r Row) Number(column string) int64 {
+	n, _ := r.Value(column).(int64)
+	return n
 }
 
 // Reader is what a store gives to those who ask. An error ends the sequence.

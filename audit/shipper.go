@@ -19,8 +19,8 @@ type ShipperConfig struct {
 	Name       string // of the sink, as metrics name it
 	Cursor     *journal.Cursor
 	Sink       Sink
-	MaxRecords int // of one batch; 2,000
-	MaxBytes   int // of one batch; 8 MiB
+	MaxRecords int // of one batch; 500
+	MaxBytes   int // of one batch; 2 MiB
 	// Gather is the pause behind a batch that was not full: each batch costs
 	// the store and the cursor syncs of their own, so that fewer are cheaper.
 	// 0: none.

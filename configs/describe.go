@@ -81,6 +81,9 @@ func plain(v reflect.Value) any {
 			if err != nil {
 				panic(fmt.Sprintf("BUG: default of type %v: %v", v.Type(), err))
 			}
+			if len(text) == 0 { // a number that says nothing
+				return nil
+			}
 			return string(text)
 		}
 		return fmt.Sprint(v.Interface())

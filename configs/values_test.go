@@ -14,6 +14,7 @@ var acceptedTexts = []struct {
 	texts map[string]string
 }{
 	{new(Duration), map[string]string{"2ms": "2ms", "90s": "1m30s", "60m": "1h", "1h0m5s": "1h0m5s", "0s": "0s", "1.5s": "1.5s", "24h": "24h", "10m": "10m", "100h10m": "100h10m"}},
+	{new(Age), map[string]string{"1d": "1d", "400d": "400d", "106000d": "106000d", "forever": "forever"}},
 	{new(Size), map[string]string{"0": "0B", "1023": "1023B", "1024": "1KiB", "64 KiB": "64KiB", "64KiB": "64KiB", "1.5MiB": "1536KiB", "20GiB": "20GiB",
 		"10MB": "10000000B", "1kB": "1000B", "1KB": "1000B", "9223372036854775807": "9223372036854775807B", "2048TiB": "2PiB"}},
 	{new(Address), map[string]string{":7547": ":7547", "127.0.0.1:0": "127.0.0.1:0", "[2001:db8::1]:80": "[2001:db8::1]:80", "acs_1.example.com:65535": "acs_1.example.com:65535", "localhost:1": "localhost:1"}},

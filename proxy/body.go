@@ -162,7 +162,8 @@ func (b *buffer) readAll(r io.Reader, limit int64, over func() error) error {
 	}
 }
 
-// grow makes room for n bytes in all and counts them.
+// grow makes room for n bytes in all and counts them, beside the room that is
+// there: both are in memory while one is copied to the other.
 func (b *buffer) grow(n int) error {
 	switch {
 	case n <= cap(b.bytes):
@@ -172,7 +173,8 @@ func (b *buffer) grow(n int) error {
 	case n <= maxPooled:
 		n = maxPooled
 	}
-	if err := b.take(int64(n)-b.taken, n > maxPooled); err != nil {
+	taken, large := b.taken, b.large
+	if err := b.take(int64(n), n > maxPooled); err != nil {
 		return err
 	}
 	var grown []byte
@@ -184,6 +186,7 @@ func (b *buffer) grow(n int) error {
 	grown = append(grown, b.bytes...)
 	b.from.recycle(b.bytes)
 	b.bytes = grown
+	b.give(taken, large)
 	return nil
 }
 
@@ -215,9 +218,17 @@ const decodingCost = 2
 // free gives the memory back; the bytes are no longer anybody's.
 func (b *buffer) free() {
 	b.from.recycle(b.bytes)
-	b.from.budget.give(b.taken-b.large, b.source, false)
-	b.from.budget.give(b.large, b.source, true)
-	b.bytes, b.taken, b.large = nil, 0, 0
+	b.give(b.taken, b.large)
+	b.bytes = nil
+}
+
+// give takes bytes off what b is counted with, of which large are of a large
+// body.
+func (b *buffer) give(n, large int64) {
+	b.from.budget.give(n-large, b.source, false)
+	b.from.budget.give(large, b.source, true)
+	b.taken -= n
+	b.large -= large
 }
 
 // coding is a Content-Encoding that can be read.

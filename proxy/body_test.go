@@ -39,7 +39,7 @@ func reasonOf(err error) string {
 func TestBufferCountsWhatItHolds(t *testing.T) {
 	f := func(size int, declared, max, budgetMax int64, want string) {
 		t.Helper()
-		bs := &buffers{budget: newBudget(budgetMax, budgetMax)}
+		bs := &buffers{budget: newBudget(budgetMax, 2*budgetMax)}
 		b := buffer{from: bs}
 		body := strings.Repeat("x", size)
 		err := b.readFrom(fakeSource{iotest.HalfReader(strings.NewReader(body))}, declared, max, "limits.body")
@@ -78,6 +78,31 @@ func TestAnnouncedBodyHoldsNoMemory(t *testing.T) {
 	}
 	if used := bs.budget.used.Load(); used > maxPooled {
 		t.Errorf("%d bytes are held for an announcement", used)
+	}
+}
+
+// While a large body is copied to a larger buffer both are in memory, and both
+// are counted.
+func TestGrowingCountsBothBuffers(t *testing.T) {
+	for _, x := range []struct {
+		memory int64
+		want   string
+	}{{3 << 20, ""}, {3<<20 - 1, reasonMemoryOfAddress}} {
+		bs := &buffers{budget: newBudget(2*x.memory, x.memory)}
+		b := buffer{from: bs, source: here}
+		if err := b.grow(1 << 20); err != nil {
+			t.Fatal(err)
+		}
+		if got := reasonOf(b.grow(2 << 20)); got != x.want {
+			t.Errorf("from 1 to 2 MiB with %d for large bodies: %q, want %q", x.memory, got, x.want)
+		}
+		if used := bs.budget.used.Load(); used != int64(cap(b.bytes)) {
+			t.Errorf("%d bytes are counted for a buffer of %d", used, cap(b.bytes))
+		}
+		b.free()
+		if bs.budget.used.Load() != 0 || len(bs.budget.of) != 0 {
+			t.Errorf("%d bytes are still counted", bs.budget.used.Load())
+		}
 	}
 }
 

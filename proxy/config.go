@@ -9,6 +9,7 @@ import (
 	"github.com/cwmpgate/cwmpgate/cwmp"
 	"github.com/cwmpgate/cwmpgate/proxy/certs"
 	"github.com/cwmpgate/cwmpgate/proxy/h1"
+	"github.com/cwmpgate/cwmpgate/proxy/identity"
 	"github.com/cwmpgate/cwmpgate/proxy/upstream"
 )
 
@@ -28,7 +29,8 @@ type Tenant struct {
 	Redaction Redaction         `yaml:"redaction" doc:"How secrets are kept out of the record."`
 	Files     Files             `yaml:"files" doc:"File transfers through the gateway."`
 	Redirects []string          `yaml:"redirects" doc:"Hosts, other than the tenant's own, that an ACS may redirect CPEs to, as host or host:port."`
-	Identity  string            `yaml:"identity" doc:"What an HTTP user name must equal for the device to count as authenticated: a template of {oui}, {productclass} and {serial}."`
+	Identity  string            `yaml:"identity" doc:"What an HTTP user name must equal for the device to count as authenticated: a template of {oui}, {productclass}, {serial} and {mac}. A user name of this form that is another device's is refused."`
+	Clients   *certs.Clients    `yaml:"client_certificates" doc:"Certificates of this tenant's CPEs, in place of what the listener says."`
 }
 
 // SetDefaults gives a tenant its defaults before its section is read.
@@ -39,7 +41,7 @@ func (t *Tenant) Validate(at configs.At) {
 	if len(t.Upstreams) > 1 {
 		at.Errorf("upstreams", "%d entries; this version takes exactly one", len(t.Upstreams))
 	}
-	if _, err := newIdentityTemplate(t.Identity); err != nil {
+	if _, err := identity.ParseTemplate(t.Identity); err != nil {
 		at.Errorf("identity", "%v", err)
 	}
 	if p := t.Match.Path; p != "" && p[0] != '/' {
@@ -95,7 +97,7 @@ type Limits struct {
 	Body                  configs.Size `yaml:"body" min:"64KiB" doc:"Body of a message as it is sent."`
 	Inflated              configs.Size `yaml:"inflated" min:"64KiB" doc:"Body of a message after gzip or deflate."`
 	File                  configs.Size `yaml:"file" min:"64KiB" doc:"Body of a file transfer."`
-	Memory                configs.Size `yaml:"memory" min:"1MiB" doc:"All bodies held in memory at once. Beyond it requests are answered 503."`
+	Memory                configs.Size `yaml:"memory" min:"1MiB" doc:"All bodies held in memory at once, with what reading large ones takes. Beyond it requests are answered 503; docs/performance.md, section Memory, says what is resident beside them."`
 	MemoryPerAddress      configs.Size `yaml:"memory_per_address" min:"1MiB" doc:"Bodies over 64 KiB from one source prefix held in memory at once, with what reading them takes."`
 	Depth                 int          `yaml:"depth" min:"8" max:"1000" doc:"Nesting of XML elements."`
 	Attributes            int          `yaml:"attributes" min:"8" max:"10000" doc:"Attributes of one XML element; four times as many namespaces may be declared at once."`
@@ -132,7 +134,7 @@ type Timeouts struct {
 	Session      configs.Duration `yaml:"session" min:"10ms" doc:"A session in which nobody owes an answer."`
 	SessionReply configs.Duration `yaml:"session_reply" min:"10ms" doc:"A session in which the CPE owes the answer to an RPC: reading a full model takes minutes."`
 	SessionMost  configs.Duration `yaml:"session_most" min:"1s" doc:"The longest that a CPE may ask for in its SessionTimeout header, once the ACS has accepted its Inform."`
-	Linger       configs.Duration `yaml:"linger" doc:"How long the keys of an ended session are known, so that one more empty POST is answered 204."`
+	Linger       configs.Duration `yaml:"linger" doc:"How long the keys of an ended session are known, so that one more empty POST is answered 204; of more than limits.sessions ended ones the oldest is forgotten before."`
 	File         configs.Duration `yaml:"file" min:"1s" doc:"For one file transfer."`
 	RetryAfter   configs.Duration `yaml:"retry_after" min:"1s" doc:"Least Retry-After of a 503; up to twice as long is said, so that CPEs do not come back in step."`
 	Drain        configs.Duration `yaml:"drain" doc:"For open sessions to end after SIGTERM."`
@@ -145,8 +147,15 @@ type SourcePrefix struct {
 	IPv6 int `yaml:"ipv6" min:"16" max:"128" doc:"Bits of an IPv6 address that must agree within a session."`
 }
 
+// Certificates is how certificates, authorities and revocation lists are kept.
+type Certificates struct {
+	CheckEvery configs.Duration `yaml:"check_every" min:"10ms" doc:"How often their files are looked at. What has changed holds for new connections; those that are open go on."`
+	WarnBefore configs.Duration `yaml:"warn_before" doc:"How long before one ends the log warns of it, once a day."`
+}
+
 // Config is what a Gateway is made from.
 type Config struct {
+	Certificates Certificates
 	Listeners    []Listener
 	Tenants      []Tenant
 	Limits       Limits
@@ -168,6 +177,7 @@ func Defaults() Config {
 			Linger: seconds(5), File: seconds(3600), RetryAfter: seconds(30), Drain: seconds(30),
 		},
 		SourcePrefix: SourcePrefix{IPv4: 32, IPv6: 64},
+		Certificates: Certificates{CheckEvery: seconds(30), WarnBefore: seconds(30 * 24 * 3600)},
 	}
 }
 

@@ -54,8 +54,14 @@ type lingerer struct {
 }
 
 // lingersOn has an ended session forgotten in a while. One timer serves all:
-// thousands of sessions may linger, and all for the same time.
+// thousands of sessions may linger, and all for the same time. No more linger
+// than may be open: of more the oldest is forgotten before its time.
 func (t *sessions) lingersOn(s *session) {
+	if len(t.lingers) >= t.max {
+		t.forget(t.lingers[0].session)
+		t.lingers[0] = lingerer{}
+		t.lingers = t.lingers[1:]
+	}
 	t.lingers = append(t.lingers, lingerer{s, time.Now().Add(t.linger)})
 	switch {
 	case t.sweeper == nil:

@@ -15,7 +15,7 @@ import (
 // forward sends the request to the session's ACS and takes the whole answer.
 func (x *exchange) forward(ctx context.Context) error {
 	s := x.session
-	x.fields = x.towardsACS(x.fields[:0])
+	x.fields = x.towardsACS(x.fields[:0], x.tenant.upstream)
 	began := time.Now()
 	client, resp, err := s.lease.RoundTrip(ctx, &upstream.Request{
 		Method: x.req.Method, Target: x.req.Target, Fields: x.fields, Body: x.body.bytes,

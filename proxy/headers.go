@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/cwmpgate/cwmpgate/proxy/h1"
+	"github.com/cwmpgate/cwmpgate/proxy/upstream"
 )
 
 // isName tells whether a field's name is name, which is in lower case.
@@ -83,16 +84,16 @@ var (
 
 // towardsACS appends to dst the fields of a CPE's request that travel on. Host
 // is the CPE's own, so that URLs which an ACS makes of it lead back here.
-func (x *exchange) towardsACS(dst []h1.Field) []h1.Field {
+func (x *exchange) towardsACS(dst []h1.Field, to *upstream.Node) []h1.Field {
 	in, host := x.req.Fields, x.req.Host
 	if len(host) == 0 {
-		host = []byte(x.tenant.upstream.Authority())
+		host = []byte(to.Authority())
 	}
 	dst = append(dst, h1.Field{Name: nameHost, Value: host})
 	for i := range in {
 		f := in[i]
 		switch {
-		case h1.HopByHop(in, f.Name), isUntrusted(f.Name), isName(f.Name, "host"), isName(f.Name, "content-length"), isName(f.Name, "expect"):
+		case h1.HopByHop(in, f.Name), isUntrusted(f.Name), x.tenant.ownsField(f.Name), isName(f.Name, "host"), isName(f.Name, "content-length"), isName(f.Name, "expect"):
 			continue
 		case isName(f.Name, "cookie"):
 			rest, ok := withoutOwnCookie(f.Value)
@@ -103,13 +104,13 @@ func (x *exchange) towardsACS(dst []h1.Field) []h1.Field {
 		}
 		dst = append(dst, f)
 	}
-	return x.forwardingFields(dst)
+	return x.identityFields(x.forwardingFields(dst, to), to)
 }
 
 // forwardingFields appends what the upstream is to know of the CPE's side.
-func (x *exchange) forwardingFields(dst []h1.Field) []h1.Field {
+func (x *exchange) forwardingFields(dst []h1.Field, to *upstream.Node) []h1.Field {
 	c := x.conn
-	switch x.tenant.upstream.Forwarding() {
+	switch to.Forwarding() {
 	case "x-forwarded":
 		dst = append(dst,
 			h1.Field{Name: nameForwardedFor, Value: c.addrText},

@@ -18,6 +18,8 @@ type gatewayMetrics struct {
 	extraEmpty       *metrics.Counter
 	lostAnswers      *metrics.Counter
 	handshakes       *metrics.Counter
+	reloads          *metrics.Counter // of certificates
+	reloadFailures   *metrics.Counter
 	acceptErrors     *metrics.Counter
 	connectionErrors *metrics.Counter
 	rpcs             map[string][]*metrics.Counter
@@ -32,6 +34,8 @@ func newGatewayMetrics(set *metrics.Set, g *Gateway) *gatewayMetrics {
 		extraEmpty:       set.NewCounter("cwmpgate_extra_empty_posts_total"),
 		lostAnswers:      set.NewCounter("cwmpgate_answers_not_delivered_total"),
 		handshakes:       set.NewCounter("cwmpgate_tls_handshakes_total"),
+		reloads:          set.NewCounter("cwmpgate_certificates_reloads_total"),
+		reloadFailures:   set.NewCounter("cwmpgate_certificates_reload_failures_total"),
 		acceptErrors:     set.NewCounter("cwmpgate_accept_errors_total"),
 		connectionErrors: set.NewCounter("cwmpgate_connection_errors_total"),
 		rpcs:             make(map[string][]*metrics.Counter),
@@ -70,6 +74,10 @@ func (m *gatewayMetrics) sessionEnded(how string) *metrics.Counter { return m.en
 
 func (m *gatewayMetrics) connectionRefused(reason string) *metrics.Counter {
 	return m.set.GetOrCreateCounter(fmt.Sprintf("cwmpgate_connections_refused_total{reason=%q}", reason))
+}
+
+func (m *gatewayMetrics) spoken(profile, version, suite string) *metrics.Counter {
+	return m.set.GetOrCreateCounter(fmt.Sprintf("cwmpgate_tls_connections_total{profile=%q,version=%q,suite=%q}", profile, version, suite))
 }
 
 func (m *gatewayMetrics) handshakeFailed(reason string) *metrics.Counter {

@@ -53,7 +53,7 @@ func (j *Journal) hasRoom(b *batch) (bool, error) {
 	if j.file == nil {
 		return false, nil
 	}
-	if j.tail().size+int64(len(b.buf)) <= j.cfg.SegmentSize && j.follows(b) {
+	if !j.rolled() && j.tail().size+int64(len(b.buf)) <= j.cfg.SegmentSize && j.follows(b) {
 		return true, j.inspect()
 	}
 	// Everything in it is synced: a failing Close loses nothing.
@@ -62,6 +62,21 @@ func (j *Journal) hasRoom(b *batch) (bool, error) {
 	}
 	j.file = nil
 	return false, nil
+}
+
+// Roll has the next commit begin a new segment. A segment stays until the one
+// behind it has begun: where little is written, its records would stay for long
+// after nothing keeps them.
+func (j *Journal) Roll() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.roll = true
+}
+
+func (j *Journal) rolled() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.roll
 }
 
 // follows says whether the batch goes on with the numbers and the log of what
@@ -113,6 +128,7 @@ func (j *Journal) begin(b *batch) error {
 
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.roll = false
 	j.segments = append(before, segment{first: b.first, at: h.at, size: headerSize})
 	j.size = 0
 	for _, s := range j.segments {

@@ -15,8 +15,8 @@ import (
 // anything is what a column may hold that only all records before could tell.
 type anything struct{}
 
-// place is a row's within its table and log.
-type place struct {
+// rowPlace is a row's within its table and log.
+type rowPlace struct {
 	seq  int64
 	item int64
 }
@@ -25,8 +25,8 @@ type place struct {
 type wanted struct {
 	layout
 	seq, item int // columns; item is -1 where there is none
-	rows      map[place][]any
-	may       map[place]bool // need not be there
+	rows      map[rowPlace][]any
+	may       map[rowPlace]bool // need not be there
 }
 
 // CheckRows compares the projections, and the ledger's own columns, with the
@@ -78,7 +78,7 @@ type checker struct {
 func (c *checker) lay() {
 	c.devices, c.names = map[deviceKey]deviceID{}, map[string]int64{}
 	for _, l := range c.tables.layouts() {
-		w := &wanted{layout: l, item: -1, rows: map[place][]any{}, may: map[place]bool{}}
+		w := &wanted{layout: l, item: -1, rows: map[rowPlace][]any{}, may: map[rowPlace]bool{}}
 		for i, column := range l.columns {
 			switch column {
 			case "seq":
@@ -88,7 +88,7 @@ func (c *checker) lay() {
 			}
 		}
 		*l.into = &insert{table: l.table, columns: len(l.columns), collect: func(values []any) {
-			at := w.place(values)
+			at := w.rowPlace(values)
 			w.rows[at] = values
 			if c.may {
 				w.may[at] = true
@@ -103,7 +103,7 @@ func (c *checker) lay() {
 	}
 }
 
-func (w *wanted) place(values []any) (p place) {
+func (w *wanted) rowPlace(values []any) (p rowPlace) {
 	p.seq, _ = values[w.seq].(int64)
 	if w.item >= 0 {
 		p.item, _ = values[w.item].(int64)
@@ -174,7 +174,7 @@ func (c *checker) expectParameter(p *audit.ParameterRow) error {
 	_ = c.tables.addWhole(&shared, name, p.Action != audit.ActionRefused, p)
 	if tells(p) {
 		// Whether it is a change, all records before tell.
-		row := c.params.rows[place{int64(p.Seq), int64(p.Item)}]
+		row := c.params.rows[rowPlace{int64(p.Seq), int64(p.Item)}]
 		row[slices.Index(c.params.columns, "changed")] = anything{}
 	}
 	return nil
@@ -236,12 +236,12 @@ func (c *checker) compare(w *wanted, first, last int64) error {
 	for i := range got {
 		into[i] = &got[i]
 	}
-	seen := make(map[place]bool, len(w.rows))
+	seen := make(map[rowPlace]bool, len(w.rows))
 	for rows.Next() {
 		if err := rows.Scan(into...); err != nil {
 			return err
 		}
-		at := w.place(got)
+		at := w.rowPlace(got)
 		want, ok := w.rows[at]
 		switch {
 		case w.table == "ledger" && !ok:
@@ -265,7 +265,7 @@ func (c *checker) compare(w *wanted, first, last int64) error {
 	return rows.Err()
 }
 
-func (c *checker) fault(w *wanted, at place, what, column string) {
+func (c *checker) fault(w *wanted, at rowPlace, what, column string) {
 	c.faults = append(c.faults, audit.RowFault{Table: w.table, Seq: uint64(at.seq), Item: int(at.item), What: what, Column: column})
 }
 

@@ -5,6 +5,7 @@
 // The schema stands in migrations: 0001 the ledger, 0002 the projections, 0003
 // the views that join outcomes, old values and the lives of transfers when they
 // are read (view_changes, view_transfers, view_sessions, view_rpcs,
-// view_records; any SQLite shell can ask them), 0004 the checkpoints. Times are microseconds since
-// 1970 UTC, texts that were not sent are NULL.
+// view_records; any SQLite shell can ask them), 0004 the checkpoints, 0005 the
+// removals. Times are microseconds since 1970 UTC, texts that were not sent are
+// NULL.
 package sqlite

@@ -32,3 +32,7 @@ func open(t testing.TB, file string) *Store {
 func TestLedger(t *testing.T) {
 	storetest.RunLedger(t, func(t *testing.T) storetest.Ledger { return open(t, filepath.Join(t.TempDir(), "audit.db")) })
 }
+
+func TestRemoval(t *testing.T) {
+	storetest.RunRemoval(t, func(t *testing.T) storetest.Remover { return open(t, filepath.Join(t.TempDir(), "audit.db")) })
+}

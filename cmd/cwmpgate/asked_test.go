@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -101,5 +102,47 @@ admin: {metrics: "192.0.2.1:9547"}
 	lines := strings.Split(strings.TrimSpace(stderr), "\n")
 	if code != exitUsage || len(lines) != 10 || len(slices.Compact(slices.Sorted(slices.Values(lines)))) != len(lines) {
 		t.Errorf("exit code %d, %d lines:\n%s", code, len(lines), stderr)
+	}
+}
+
+// TestCheckOfCertificates: what cannot work together is said before it runs.
+func TestCheckOfCertificates(t *testing.T) {
+	dir := t.TempDir()
+	newAuthority(t, "devices").write(t, dir, "devices.pem")
+	newAuthority(t, "another").revoke(t, dir, "another.crl")
+	if err := os.WriteFile(filepath.Join(dir, "text.pem"), []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const frame = `listeners:
+  - {name: cpe, address: ":7547", tls: {self_signed: {directory: .}, %s}}
+tenants:
+  - {name: a, upstreams: [{url: "https://192.0.2.1/", %s}], redaction: {key: "file:k"}}
+journal: {directory: j}
+`
+	for _, c := range []struct{ listener, upstream, want string }{
+		{"profile: modern, triple_des: true", "", "triple_des: profile modern has no 3DES"},
+		{"profile: tls13", "", "profile: .*modern"},
+		{"client_certificates: {mode: required}", "", "mode required needs the authorities"},
+		{"client_certificates: {authorities: [{file: devices.pem}]}", "", "set mode to optional or required"},
+		{"client_certificates: {mode: required, authorities: [{file: absent.pem}]}", "", "authorities.0..file: .*no such file"},
+		{"client_certificates: {mode: required, authorities: [{file: text.pem}]}", "", "is no PEM file of certificates"},
+		{"client_certificates: {mode: required, authorities: [{file: devices.pem, crls: [another.crl]}]}", "", `crls.0.: check the signature`},
+		{`client_certificates: {mode: required, authorities: [{file: devices.pem, device: {template: "{oui}"}}]}`, "", "device.template: .*names no device"},
+		{`client_certificates: {mode: required, authorities: [{file: devices.pem, device: {pattern: "("}}]}`, "", "device.pattern: "},
+		{`client_certificates: {mode: required, authorities: [{file: devices.pem, device: {}}]}`, "", "give a template or a pattern"},
+		{"profile: strict", "identify: {fields: [{name: Host, value: subject}]}", "Host means something else"},
+		{"profile: strict", "identify: {fields: [{name: \"a b\", value: subject}]}", "is no name of a field"},
+		{"profile: strict", "identify: {fields: [{name: X_A, value: subject}, {name: x-a, value: serial}]}", "x-a is there twice"},
+		{"profile: strict", "identify: {fields: [{name: X-A, value: dn}]}", "value: "},
+		{"profile: strict", `tls: {min_version: "1.4"}`, "min_version: "},
+		{"profile: strict", "tls: {ca: text.pem}", "holds no certificate"},
+	} {
+		file := filepath.Join(dir, "wrong.yaml")
+		if err := os.WriteFile(file, fmt.Appendf(nil, frame, c.listener, c.upstream), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if code, _, stderr := cli("check", "--config", file); code != exitUsage || !regexp.MustCompile(`(?m)^`+regexp.QuoteMeta(file)+`:[24]:\d+: .*`+c.want).MatchString(stderr) {
+			t.Errorf("%s %s: want %q, got exit code %d and\n%s", c.listener, c.upstream, c.want, code, stderr)
+		}
 	}
 }

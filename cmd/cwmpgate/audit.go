@@ -45,6 +45,10 @@ A device is named by its serial number, OUI-serial or OUI-class-serial.`,
 		newAuditView(audit.ViewTransfers, "transfers", "Show file transfers from their request to their completion"),
 		newAuditView(audit.ViewSessions, "sessions", "Show sessions and how they ended"),
 		newAuditView(audit.ViewRPCs, "rpcs", "Show every message"),
+		newAuditDevice(),
+		newAuditExport(),
+		newAuditErase(),
+		newAuditHold(),
 		newAuditRebuild(),
 	)
 	return cmd
@@ -62,41 +66,77 @@ func newAuditView(view audit.View, name, short string) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
+	q.commonFlags(cmd)
+	f.IntVar(&q.filter.Limit, "limit", 100, "the newest `n` rows; 0: all")
+	asJSON := "one JSON object a line with every column, null where it has no value; see docs/audit.md"
+	if view == audit.ViewRecords {
+		asJSON = "the records as they stand, one JSON object a line; see docs/record.md"
+		f.BoolVarP(&q.follow, "follow", "f", false, "go on printing records as they come")
+	} else {
+		f.BoolVar(&q.wide, "wide", false, "do not shorten columns to the terminal's width")
+	}
+	f.BoolVar(&q.json, "json", false, asJSON)
+	for _, own := range filtersOf(view) {
+		q.ownFlag(cmd, own)
+	}
+	return cmd
+}
+
+// commonFlags adds the flags that narrow any view.
+func (q *question) commonFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
 	configFlag(cmd, &q.file)
 	f.StringVar(&q.filter.Device, "device", "", "only this `device`: serial, OUI-serial or OUI-class-serial")
 	f.StringVar(&q.filter.Tenant, "tenant", "", "only this `tenant`")
 	f.StringVar(&q.filter.Session, "session", "", "only this `session`")
 	f.StringVar(&q.since, "since", "", "only at or after this `time`")
 	f.StringVar(&q.until, "until", "", "only before this `time`")
-	f.IntVar(&q.filter.Limit, "limit", 100, "the newest `n` rows; 0: all")
-	asJSON := "one JSON object a line with every column, null where it has no value; see docs/audit.md"
-	if view == audit.ViewRecords {
-		asJSON = "the records as they stand, one JSON object a line; see docs/record.md"
-	}
-	f.BoolVar(&q.json, "json", false, asJSON)
-	switch view {
-	case audit.ViewRecords:
-		f.StringVar(&q.filter.Kind, "kind", "", "only this `kind` of record: "+strings.Join(audit.Kinds(), ", "))
-		cmd.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(audit.Kinds(), cobra.ShellCompDirectiveNoFileComp))
-		f.BoolVarP(&q.follow, "follow", "f", false, "go on printing records as they come")
-	case audit.ViewChanges:
-		f.StringVar(&q.filter.Parameter, "parameter", "", "only parameters of this `path`; * stands for one step, ** for any number")
-	}
-	if view != audit.ViewRecords {
-		f.BoolVar(&q.wide, "wide", false, "do not shorten columns to the terminal's width")
-		f.StringVar(&q.filter.Outcome, "outcome", "", "only this `outcome`: "+strings.Join(outcomesOf(view), ", "))
-		cmd.RegisterFlagCompletionFunc("outcome", cobra.FixedCompletions(outcomesOf(view), cobra.ShellCompDirectiveNoFileComp))
-	}
-	if view == audit.ViewChanges || view == audit.ViewTransfers || view == audit.ViewRPCs {
-		f.StringVar(&q.filter.RPC, "rpc", "", "only this `RPC`")
-	}
-	return cmd
 }
 
-// outcomesOf are the outcomes that rows of a view can have.
+// filtersOf are the flags that narrow some views alone.
+func filtersOf(view audit.View) []string {
+	switch view {
+	case audit.ViewRecords:
+		return []string{"kind"}
+	case audit.ViewChanges:
+		return []string{"parameter", "outcome", "rpc", "min-identity"}
+	case audit.ViewSessions:
+		return []string{"outcome", "min-identity"}
+	}
+	return []string{"outcome", "rpc", "min-identity"}
+}
+
+// ownFlag adds one of them.
+func (q *question) ownFlag(cmd *cobra.Command, name string) {
+	f := cmd.Flags()
+	fixed := func(values []string) {
+		cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	}
+	switch name {
+	case "kind":
+		f.StringVar(&q.filter.Kind, name, "", "only this `kind` of record: "+strings.Join(audit.Kinds(), ", "))
+		fixed(audit.Kinds())
+	case "parameter":
+		f.StringVar(&q.filter.Parameter, name, "", "only parameters of this `path`; * stands for one step, ** for any number")
+	case "outcome":
+		f.StringVar(&q.filter.Outcome, name, "", "only this `outcome`: "+strings.Join(outcomesOf(q.filter.View), ", "))
+		fixed(outcomesOf(q.filter.View))
+	case "rpc":
+		f.StringVar(&q.filter.RPC, name, "", "only this `RPC`")
+	case "min-identity":
+		f.StringVar(&q.filter.Identity, name, "", "only what is known of its device by at least this `level`: "+strings.Join(audit.Identities(), ", "))
+		fixed(audit.Identities())
+	}
+}
+
+// outcomesOf are the outcomes that rows of a view can have; of no view, those
+// of any.
 func outcomesOf(view audit.View) []string {
-	if view == audit.ViewSessions {
+	switch view {
+	case audit.ViewSessions:
 		return audit.SessionEnds()
+	case "":
+		return slices.Concat(audit.Outcomes(), audit.SessionEnds())
 	}
 	return audit.Outcomes()
 }
@@ -114,6 +154,9 @@ func (q *question) read(now time.Time) (err error) {
 	}
 	if o := q.filter.Outcome; o != "" && !slices.Contains(outcomesOf(q.filter.View), o) {
 		return usagef("--outcome %q is none of %s", o, strings.Join(outcomesOf(q.filter.View), ", "))
+	}
+	if i := q.filter.Identity; i != "" && !slices.Contains(audit.Identities(), i) {
+		return usagef("--min-identity %q is none of %s", i, strings.Join(audit.Identities(), ", "))
 	}
 	if k := q.filter.Kind; k != "" && !slices.Contains(audit.Kinds(), k) {
 		return usagef("--kind %q is none of %s", k, strings.Join(audit.Kinds(), ", "))
@@ -217,11 +260,7 @@ func (q *question) print(ctx context.Context, r audit.Reader, p printer) (last u
 		if err := p.row(row); err != nil {
 			return last, err
 		}
-		for i, c := range row.Columns {
-			if c == "seq" {
-				last = max(last, uint64(row.Values[i].(int64)))
-			}
-		}
+		last = max(last, uint64(row.Number("seq")))
 	}
 	return last, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 
+	"github.com/cwmpgate/cwmpgate/audit/retention"
 	"github.com/cwmpgate/cwmpgate/configs"
 	"github.com/cwmpgate/cwmpgate/proxy"
 )
@@ -13,11 +14,13 @@ type config struct {
 	Node         string             `yaml:"node" doc:"Name of this gateway in records; the host's name where absent."`
 	Listeners    []proxy.Listener   `yaml:"listeners" required:"true" min:"1" doc:"Addresses that CPEs connect to."`
 	Tenants      []proxy.Tenant     `yaml:"tenants" required:"true" min:"1" doc:"Whose devices they are and where their messages go."`
+	Certificates proxy.Certificates `yaml:"certificates" doc:"How certificates, authorities and revocation lists are kept."`
 	Limits       proxy.Limits       `yaml:"limits" doc:"What peers may use at most."`
 	Timeouts     proxy.Timeouts     `yaml:"timeouts" doc:"What peers may wait for at most."`
 	SourcePrefix proxy.SourcePrefix `yaml:"source_prefix" doc:"How much of its address binds a session to where it began."`
 	Journal      journalConfig      `yaml:"journal" required:"true" doc:"The durable log that every record is in before its message goes on."`
 	Store        storeConfig        `yaml:"store" doc:"Where records can be asked for. Without a store they stay in the journal, for journal.keep_after_ack."`
+	Retention    retention.Policy   `yaml:"retention" doc:"How long the store keeps records; see docs/privacy.md."`
 	Record       recordConfig       `yaml:"record" doc:"What a record holds."`
 	Admin        adminConfig        `yaml:"admin" doc:"The operator's side."`
 	Log          logConfig          `yaml:"log" doc:"The gateway's own log, on standard error."`
@@ -31,6 +34,9 @@ type journalConfig struct {
 	KeepAfterAck configs.Duration `yaml:"keep_after_ack" doc:"How long records stay after the store has them."`
 	OnFailure    string           `yaml:"on_failure" enum:"refuse|stop|pass" doc:"When records cannot be made durable: refuse answers 503 to all but reads, stop ends the gateway, pass lets messages go unrecorded, counted, and writes a gap record when it can again."`
 }
+
+// segment is how large a segment becomes.
+func (c *journalConfig) segment() int64 { return min(int64(c.SegmentSize), int64(c.MaxSize)/8) }
 
 type storeConfig struct {
 	SQLite *sqliteConfig `yaml:"sqlite" doc:"The embedded store."`
@@ -57,7 +63,7 @@ type logConfig struct {
 func defaultConfig() *config {
 	d := proxy.Defaults()
 	return &config{
-		Limits: d.Limits, Timeouts: d.Timeouts, SourcePrefix: d.SourcePrefix,
+		Certificates: d.Certificates, Limits: d.Limits, Timeouts: d.Timeouts, SourcePrefix: d.SourcePrefix,
 		Journal: journalConfig{
 			MaxSize: 20 << 30, SegmentSize: 64 << 20, MaxDelay: configs.Duration(2e6), KeepAfterAck: configs.Duration(24 * 3600 * 1e9), OnFailure: "refuse",
 		},
@@ -110,6 +116,14 @@ func (c *config) Validate(at configs.At) {
 			item.Errorf("match.listener", "no listener is called %q", t.Match.Listener)
 		}
 	}
+	for name := range c.Retention.Tenants {
+		if !tenants[name] && !at.Wrong("tenants") {
+			at.Errorf("retention.tenants."+name, "no tenant is called %q", name)
+		}
+	}
+	if c.Retention.Tidies() && c.Store.SQLite == nil && !at.Wrong("store") {
+		at.Errorf("retention", "there is no store; the journal keeps records for journal.keep_after_ack")
+	}
 	if c.Admin.Metrics != "" && !c.Admin.Metrics.Loopback() {
 		at.Errorf("admin.metrics", "%s is not a loopback address; it asks for no password", c.Admin.Metrics)
 	}
@@ -120,5 +134,5 @@ func (c *config) Validate(at configs.At) {
 
 // gateway is the part of the config that the proxy takes.
 func (c *config) gateway() proxy.Config {
-	return proxy.Config{Listeners: c.Listeners, Tenants: c.Tenants, Limits: c.Limits, Timeouts: c.Timeouts, SourcePrefix: c.SourcePrefix}
+	return proxy.Config{Certificates: c.Certificates, Listeners: c.Listeners, Tenants: c.Tenants, Limits: c.Limits, Timeouts: c.Timeouts, SourcePrefix: c.SourcePrefix}
 }

@@ -60,7 +60,7 @@ func TestReferenceConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := defaultConfig()
-	if c.Limits != d.Limits || c.Timeouts != d.Timeouts || c.SourcePrefix != d.SourcePrefix || c.Record != d.Record || c.Admin != d.Admin || c.Log != d.Log {
+	if c.Certificates != d.Certificates || c.Limits != d.Limits || c.Timeouts != d.Timeouts || c.SourcePrefix != d.SourcePrefix || c.Record != d.Record || c.Admin != d.Admin || c.Log != d.Log {
 		t.Errorf("configs/cwmpgate.yaml does not hold the defaults")
 	}
 	j := c.Journal

@@ -11,10 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"github.com/cwmpgate/cwmpgate/audit"
-	"github.com/cwmpgate/cwmpgate/audit/journal"
 	"github.com/cwmpgate/cwmpgate/cwmp/cwmptest"
 )
 
@@ -24,7 +21,18 @@ import (
 // has not. TestJournalFails and TestJournalFailsAndStops are the same for the
 // other values of on_failure, package journal for each single operation.
 func TestFaults(t *testing.T) {
-	t.Run("disk gone, pass", testDiskGonePass)
+	t.Run("disk gone, pass", func(t *testing.T) {
+		t.Parallel()
+		journal := filepath.Join(t.TempDir(), "journal")
+		testDiskPass(t, filepath.Dir(journal), func() error { return os.Rename(journal, journal+".away") }, func() error { return os.Rename(journal+".away", journal) })
+	})
+	t.Run("disk full, pass", func(t *testing.T) {
+		t.Parallel()
+		journal := filepath.Join(t.TempDir(), "journal")
+		mountSmall(t, journal)
+		ballast := filepath.Join(journal, "ballast")
+		testDiskPass(t, filepath.Dir(journal), func() error { fill(t, ballast); return nil }, func() error { return os.Remove(ballast) })
+	})
 	t.Run("full behind a locked store", testFull)
 	for _, x := range []struct {
 		name string
@@ -41,15 +49,12 @@ func TestFaults(t *testing.T) {
 	t.Run("store corrupt", testStoreCorrupt)
 }
 
-// testDiskGonePass: with on_failure pass everything passes while nothing can be
+// testDiskPass: with on_failure pass everything passes while nothing can be
 // recorded; it is counted, readyz and the log tell, and behind it a gap record.
-func testDiskGonePass(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	journal := filepath.Join(dir, "journal")
+func testDiskPass(t *testing.T, dir string, breaks, heals func() error) {
 	acs := openACS(t, cwmptest.ACSConfig{Character: cwmptest.ConnectionOnly, Script: chores})
 	r := start(t, plan{acs: acs.Addr(), dir: dir, level: "info", journal: ", on_failure: pass"})
-	if err := os.Rename(journal, journal+".away"); err != nil {
+	if err := breaks(); err != nil {
 		t.Fatal(err)
 	}
 	lost := func() float64 { return r.metrics()["cwmpgate_audit_lost_records_total"] }
@@ -70,7 +75,7 @@ func testDiskGonePass(t *testing.T) {
 	if report, err := d.Session(t.Context()); err != nil || report.RPCs != 2 {
 		t.Errorf("a session while nothing can be recorded: %+v, %v", report, err)
 	}
-	if n := lost() - before; n < 5 { // Inform, its answer, two requests, two answers, the end
+	if n := lost() - before; n < 5 { // Inform, its answer, two requests, two answers
 		t.Errorf("%v records are counted as lost", n)
 	}
 	if n := len(acs.Informs()); n != informs+1 {
@@ -79,7 +84,7 @@ func testDiskGonePass(t *testing.T) {
 	if status, text := get(t, "http://"+r.admin+"/readyz"); status != 503 || !strings.Contains(text, "journal") {
 		t.Errorf("readyz: %d %s", status, text)
 	}
-	if err := os.Rename(journal+".away", journal); err != nil {
+	if err := heals(); err != nil {
 		t.Fatal(err)
 	}
 	await(t, "readyz says ready", func() bool { status, _ := get(t, "http://"+r.admin+"/readyz"); return status == 200 })
@@ -404,51 +409,4 @@ func moveStore(t *testing.T, dir string) func() {
 	}
 	move(dir, away)
 	return func() { move(away, dir) }
-}
-
-// TestSizeAlarm: once a level, again after a while, and back only some way below.
-func TestSizeAlarm(t *testing.T) {
-	const most = 1000
-	var log bytes.Buffer
-	a := &sizeAlarm{log: zerolog.New(&log), settings: journalConfig{MaxSize: most, SegmentSize: 50, OnFailure: "stop"}}
-	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	for i, x := range []struct {
-		held  int64
-		after time.Duration
-		says  string
-	}{
-		{790, 0, ""}, {800, 0, `{"level":"warn","held_bytes":800,"max_size_bytes":1000,"percent":80,"on_failure":"stop"`},
-		{940, time.Second, ""}, {760, time.Second, ""}, {810, time.Second, ""}, {820, 10 * time.Minute, `{"level":"warn","held_bytes":820`},
-		{950, time.Second, `{"level":"error","held_bytes":950`}, {910, time.Second, ""}, {999, 9 * time.Minute, ""},
-		{960, 2 * time.Minute, `{"level":"error"`}, {890, time.Second, ""}, {950, time.Second, `{"level":"error"`},
-		{740, time.Second, `{"level":"info","message":"the journal has room again"`}, {700, time.Hour, ""}, {960, time.Second, `{"level":"error"`},
-	} {
-		log.Reset()
-		now = now.Add(x.after)
-		a.look(x.held, now)
-		if got := log.String(); !strings.HasPrefix(got, x.says) || x.says == "" && got != "" {
-			t.Errorf("step %d, %d bytes: %q, want %q", i, x.held, got, x.says)
-		}
-	}
-	looked := 0
-	stats := func() journal.Stats { looked++; return journal.Stats{} }
-	for range 100 {
-		a.committed(3, stats)
-	}
-	if looked != 25 {
-		t.Errorf("looked %d times for 300 of %d bytes", looked, most)
-	}
-	for _, x := range []struct {
-		stats journal.Stats
-		held  int64
-	}{
-		{journal.Stats{Bytes: 900}, 900},
-		{journal.Stats{Bytes: 900, Cursors: []journal.CursorStats{{Bytes: 0}}}, 0},
-		{journal.Stats{Bytes: 900, Cursors: []journal.CursorStats{{Bytes: 0}, {Bytes: 700}}}, 750},
-		{journal.Stats{Bytes: 900, Cursors: []journal.CursorStats{{Bytes: 890}}}, 900},
-	} {
-		if got := held(x.stats, a.settings); got != x.held {
-			t.Errorf("%+v holds %d, want %d", x.stats, got, x.held)
-		}
-	}
 }

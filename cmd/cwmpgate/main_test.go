@@ -41,6 +41,13 @@ var program struct {
 	err  error
 }
 
+// load is cwmpload, made at most once, beside it.
+var load struct {
+	once sync.Once
+	path string
+	err  error
+}
+
 func TestMain(m *testing.M) {
 	flag.Parse()
 	code := m.Run()
@@ -63,14 +70,30 @@ func buildProgram(t testing.TB) string {
 		if program.dir, program.err = os.MkdirTemp("", "cwmpgate-test-"); program.err != nil {
 			return
 		}
-		program.path = filepath.Join(program.dir, "cwmpgate")
-		out, err := exec.Command("go", "build", "-buildvcs=false", "-o", program.path, ".").CombinedOutput()
-		if err != nil {
-			program.err = fmt.Errorf("go build: %w\n%s", err, strings.TrimSpace(string(out)))
-		}
+		program.path, program.err = goBuild("cwmpgate", ".")
 	})
 	if program.err != nil {
 		t.Fatal(program.err)
 	}
 	return program.path
+}
+
+// buildLoad returns the path of cwmpload.
+func buildLoad(t testing.TB) string {
+	t.Helper()
+	buildProgram(t)
+	load.once.Do(func() { load.path, load.err = goBuild("cwmpload", "../cwmpload") })
+	if load.err != nil {
+		t.Fatal(load.err)
+	}
+	return load.path
+}
+
+func goBuild(name, pkg string) (path string, err error) {
+	path = filepath.Join(program.dir, name)
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, pkg).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build %s: %w\n%s", pkg, err, strings.TrimSpace(string(out)))
+	}
+	return path, nil
 }

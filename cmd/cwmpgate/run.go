@@ -20,6 +20,7 @@ import (
 
 	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/audit/journal"
+	"github.com/cwmpgate/cwmpgate/audit/retention"
 	"github.com/cwmpgate/cwmpgate/audit/sqlite"
 	"github.com/cwmpgate/cwmpgate/proxy"
 )
@@ -74,8 +75,9 @@ func tuneCollector(bodies int64) {
 	}
 }
 
-// besideBodies is what a gateway needs in memory beside bodies: connections,
-// sessions, the store's caches.
+// besideBodies is what a gateway needs of Go's memory beside bodies: connections,
+// sessions, records on their way. The program itself and SQLite, which has
+// memory of its own, come on top (docs/performance.md, section Memory).
 const besideBodies = 192 << 20
 
 // gate is the house wired together.
@@ -87,6 +89,7 @@ type gate struct {
 	recorder *audit.Recorder
 	store    *sqlite.Store
 	shipper  *audit.Shipper
+	keeper   *retention.Keeper
 	gateway  *proxy.Gateway
 	admin    *admin
 	failed   chan error // on_failure stop
@@ -95,11 +98,25 @@ type gate struct {
 
 // build makes every part, top to bottom, and opens none.
 func build(c *config, log zerolog.Logger) (*gate, error) {
-	g := &gate{config: c, log: log, metrics: metrics.NewSet(), failed: make(chan error, 1)}
 	if err := makeKeys(c); err != nil {
 		return nil, err
 	}
-	synced, alarm := syncedMetrics(g.metrics), &sizeAlarm{log: log, settings: c.Journal}
+	g := buildBooks(c, log)
+	gateway, err := proxy.New(c.gateway(), g.recorder, log, g.metrics)
+	if err != nil {
+		return nil, err
+	}
+	g.gateway = gateway
+	if c.Admin.Metrics != "" {
+		g.admin = &admin{address: c.Admin.Metrics.String(), set: g.metrics, ready: g.ready}
+	}
+	return g, nil
+}
+
+// buildBooks makes the parts that keep records, without a gateway.
+func buildBooks(c *config, log zerolog.Logger) *gate {
+	g := &gate{config: c, log: log, metrics: metrics.NewSet(), failed: make(chan error, 1)}
+	synced, alarm := syncedMetrics(g.metrics), &sizeAlarm{log: log, settings: c.Journal, free: diskFree}
 	g.journal = journal.New(journal.Config{
 		Directory: string(c.Journal.Directory), MaxSize: int64(c.Journal.MaxSize), SegmentSize: int64(c.Journal.SegmentSize),
 		MaxDelay: orNone(c.Journal.MaxDelay), KeepAfterAck: orNone(c.Journal.KeepAfterAck),
@@ -108,6 +125,7 @@ func build(c *config, log zerolog.Logger) (*gate, error) {
 			synced(c)
 			alarm.committed(c.Bytes, g.journal.Stats)
 		},
+		GaveWay: g.gaveWay(g.metrics),
 	})
 	g.recorder = audit.NewRecorder(audit.Config{
 		Node: c.Node, MaxValue: c.Record.MaxValue, OnFailure: c.Journal.OnFailure,
@@ -115,17 +133,12 @@ func build(c *config, log zerolog.Logger) (*gate, error) {
 	}, g.journal, g.metrics)
 	if c.Store.SQLite != nil {
 		g.store = sqlite.New(sqlite.Config{File: string(c.Store.SQLite.File)})
+		g.keeper = retention.New(retention.Config{
+			Policy: c.Retention, Store: g.store, Recorder: g.recorder, Settle: g.settle, Roll: g.journal.Roll, Metrics: g.metrics,
+		})
 	}
-	gateway, err := proxy.New(c.gateway(), g.recorder, log, g.metrics)
-	if err != nil {
-		return nil, err
-	}
-	g.gateway = gateway
 	journalMetrics(g.metrics, g.journal, c.Journal)
-	if c.Admin.Metrics != "" {
-		g.admin = &admin{address: c.Admin.Metrics.String(), set: g.metrics, ready: g.ready}
-	}
-	return g, nil
+	return g
 }
 
 // orNone tells the journal that a duration of 0 is meant, and no default.
@@ -139,11 +152,7 @@ func orNone[D ~int64](d D) time.Duration {
 // open opens the parts in the order in which they need each other; listeners
 // last, so that nothing is taken which could not be recorded.
 func (g *gate) open(ctx context.Context) error {
-	if err := g.journal.Open(); err != nil {
-		return withHint(fmt.Errorf("open the journal: %w", err), "see docs/journal.md; nothing was discarded")
-	}
-	g.opened = true
-	if err := g.openStore(ctx); err != nil {
+	if err := g.openBooks(ctx); err != nil {
 		return err
 	}
 	if err := g.recordStart(ctx); err != nil {
@@ -158,6 +167,14 @@ func (g *gate) open(ctx context.Context) error {
 		return withHint(err, "another process may have the address, or a port below 1024 needs CAP_NET_BIND_SERVICE")
 	}
 	return nil
+}
+
+func (g *gate) openBooks(ctx context.Context) error {
+	if err := g.journal.Open(); err != nil {
+		return withHint(fmt.Errorf("open the journal: %w", err), "see docs/journal.md; nothing was discarded")
+	}
+	g.opened = true
+	return g.openStore(ctx)
 }
 
 // recordStart records the start and what was passed over before it. A journal
@@ -186,6 +203,9 @@ func (g *gate) recordOne(ctx context.Context) error {
 	return nil
 }
 
+// storeCursor is the store's place in the journal.
+const storeCursor = "sqlite"
+
 // gather is how far the store may lag behind the journal for the sake of fewer,
 // larger batches.
 const gather = 100 * time.Millisecond
@@ -199,7 +219,7 @@ func (g *gate) openStore(ctx context.Context) error {
 	if err := g.store.Open(ctx); err != nil {
 		return fmt.Errorf("open the store: %w", err)
 	}
-	cursor, err := g.journal.Cursor("sqlite")
+	cursor, err := g.journal.Cursor(storeCursor)
 	if err != nil {
 		return fmt.Errorf("open the store's place in the journal: %w", err)
 	}
@@ -241,6 +261,9 @@ func (g *gate) run(ctx context.Context) error {
 	defer stop()
 	group, ctx := errgroup.WithContext(serving)
 	group.Go(func() error { return g.gateway.Run(ctx) })
+	if g.keeper != nil {
+		group.Go(func() error { g.keepHouse(ctx); return nil })
+	}
 	// The operator's side is served until all else has ended: a drain is watched.
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	var watched sync.WaitGroup

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -32,29 +31,37 @@ type printer interface {
 type jsonLines struct{ w io.Writer }
 
 func (p jsonLines) row(r audit.Row) error {
-	b := []byte{'{'}
-	for i, name := range r.Columns {
-		v := r.Values[i]
-		if len(b) > 1 {
-			b = append(b, ',')
-		}
-		b = append(strconv.AppendQuote(b, name), ':')
-		if t, ok := v.(time.Time); ok {
-			v = t.UTC().Format(timeFormat)
-		}
-		var buf bytes.Buffer
-		enc := json.NewEncoder(&buf)
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(v); err != nil {
-			return fmt.Errorf("write column %s: %w", name, err)
-		}
-		b = append(b, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))...)
-	}
-	_, err := p.w.Write(append(b, '}', '\n'))
+	_, err := p.w.Write(append(appendRow(nil, r), '\n'))
 	return err
 }
 
 func (p jsonLines) end() error { return nil }
+
+// appendRow adds a row as a JSON object.
+func appendRow(b []byte, r audit.Row) []byte {
+	b = append(b, '{')
+	for i, name := range r.Columns {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendJSON(append(appendJSON(b, name), ':'), r.Values[i])
+	}
+	return append(b, '}')
+}
+
+// appendJSON adds a value of a row.
+func appendJSON(b []byte, v any) []byte {
+	if t, ok := v.(time.Time); ok {
+		v = t.UTC().Format(timeFormat)
+	}
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		panic("BUG: " + err.Error()) // texts, numbers and booleans always encode
+	}
+	return append(b, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))...)
+}
 
 const timeFormat = "2006-01-02T15:04:05.000000Z"
 
@@ -62,13 +69,8 @@ const timeFormat = "2006-01-02T15:04:05.000000Z"
 type recordLines struct{ w io.Writer }
 
 func (p recordLines) row(r audit.Row) error {
-	for i, name := range r.Columns {
-		if name == "record" {
-			_, err := fmt.Fprintln(p.w, r.Values[i])
-			return err
-		}
-	}
-	return nil
+	_, err := fmt.Fprintln(p.w, r.Text("record"))
+	return err
 }
 
 func (p recordLines) end() error { return nil }
@@ -84,17 +86,9 @@ type table struct {
 }
 
 func (t *table) row(r audit.Row) error {
-	get := func(name string) any {
-		for i, c := range r.Columns {
-			if c == name {
-				return r.Values[i]
-			}
-		}
-		return nil
-	}
 	cells := make([]string, len(t.columns))
 	for i, c := range t.columns {
-		cells[i] = printable(c.cell(get))
+		cells[i] = printable(c.cell(r.Value))
 	}
 	t.rows = append(t.rows, cells)
 	return nil

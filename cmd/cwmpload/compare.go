@@ -38,8 +38,7 @@ against each from another core, in rounds that go through them in turn, every
 other round in reverse order, and prints CPU for each session as ratios within a
 round: medians, with the range of all rounds in brackets.
 
-What is not installed is left out, and named. Sessions with client certificates
-are not compared: this gateway does not ask for them.
+What is not installed is left out, and named.
 
 It takes about five targets times the scenarios, times --rounds, times --each.
 It needs Linux, two cores and taskset; everything is on loopback.`,
@@ -70,6 +69,8 @@ type scenario struct {
 	what string
 	unit string
 	args []string
+	// Each target requires a certificate of its clients, and verifies it.
+	clients bool
 }
 
 // unitRequest is the unit of scenarios in which connections are kept.
@@ -81,13 +82,14 @@ const unitRequest = "request"
 // gateway bounds what large bodies of one address take of its memory.
 func scenarios() []scenario {
 	return []scenario{
-		{"full", "full TLS 1.3 handshakes, as many sessions as go", "session", []string{"--concurrency", "64"}},
-		{"resumed", "resumed TLS 1.3, as many sessions as go", "session", []string{"--concurrency", "64", "--resume"}},
-		{"rate300", "full TLS 1.3 handshakes, 300 sessions a second", "session", []string{"--concurrency", "64", "--rate", "300"}},
-		{"keepalive", "sessions on kept-alive connections", unitRequest, []string{"--concurrency", "64", "--keep-connection"}},
-		{"informs", "nothing but Informs on kept-alive connections; each ends the session before it", unitRequest, []string{"--concurrency", "64", "--keep-alive"}},
-		{"values256k", "full TLS 1.3, GetParameterValuesResponse of 256 KB", "session", []string{"--concurrency", "64", "--size", "262144"}},
-		{"values1.8m", "full TLS 1.3, GetParameterValuesResponse of 1.8 MB", "session", []string{"--concurrency", "16", "--size", "1800000"}},
+		{name: "full", what: "full TLS 1.3 handshakes, as many sessions as go", unit: "session", args: []string{"--concurrency", "64"}},
+		{name: "client-certificates", what: "full TLS 1.3 handshakes, CPEs show an ECDSA certificate that each target requires and verifies", unit: "session", args: []string{"--concurrency", "64"}, clients: true},
+		{name: "resumed", what: "resumed TLS 1.3, as many sessions as go", unit: "session", args: []string{"--concurrency", "64", "--resume"}},
+		{name: "rate300", what: "full TLS 1.3 handshakes, 300 sessions a second", unit: "session", args: []string{"--concurrency", "64", "--rate", "300"}},
+		{name: "keepalive", what: "sessions on kept-alive connections", unit: unitRequest, args: []string{"--concurrency", "64", "--keep-connection"}},
+		{name: "informs", what: "nothing but Informs on kept-alive connections; each ends the session before it", unit: unitRequest, args: []string{"--concurrency", "64", "--keep-alive"}},
+		{name: "values256k", what: "full TLS 1.3, GetParameterValuesResponse of 256 KB", unit: "session", args: []string{"--concurrency", "64", "--size", "262144"}},
+		{name: "values1.8m", what: "full TLS 1.3, GetParameterValuesResponse of 1.8 MB", unit: "session", args: []string{"--concurrency", "16", "--size", "1800000"}},
 	}
 }
 
@@ -196,7 +198,7 @@ func (c *comparison) play(ctx context.Context, s scenario, kinds []contender, st
 		}
 	}()
 	for _, k := range kinds {
-		t, err := c.open(ctx, k)
+		t, err := c.open(ctx, k, s.clients)
 		if err != nil {
 			return fmt.Errorf("start %s: %w", k.name, err)
 		}
@@ -239,7 +241,7 @@ func (c *comparison) measure(ctx context.Context, t *target, s scenario) (taken 
 	if err != nil {
 		return taken, err
 	}
-	if err := t.settle(ctx); err != nil {
+	if err := t.settle(ctx, patience); err != nil {
 		return taken, err
 	}
 	after, err := readUsage(t.pids)
@@ -262,6 +264,9 @@ func (c *comparison) measure(ctx context.Context, t *target, s scenario) (taken 
 func (c *comparison) load(ctx context.Context, t *target, s scenario, d time.Duration) (*report, error) {
 	args := append([]string{"-c", strconv.Itoa(c.flags.loadCPU), c.self, "--json", "--target", "https://" + t.address + "/", "--ca", c.place.certificate,
 		"--tls-version", "1.3", "--duration", d.String(), "--sessions", "1000000000", "--devices", "1000000"}, s.args...)
+	if s.clients {
+		args = append(args, "--client-cert", c.place.clientCertificate, "--client-key", c.place.clientKey)
+	}
 	cmd := exec.CommandContext(ctx, "taskset", args...)
 	cmd.WaitDelay = 5 * time.Second
 	var out, trouble bytes.Buffer

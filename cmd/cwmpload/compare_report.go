@@ -123,11 +123,11 @@ func (t *target) syncs(ctx context.Context) syncs {
 }
 
 // settle waits until the store has what is in the journal.
-func (t *target) settle(ctx context.Context) error {
+func (t *target) settle(ctx context.Context, d time.Duration) error {
 	if t.metrics == "" {
 		return nil
 	}
-	return t.until(ctx, "bring its records to the store", func() bool {
+	return t.until(ctx, d, "bring its records to the store", func() bool {
 		return t.scrape(ctx)[`cwmpgate_audit_sink_lag_records{sink="sqlite"}`] == 0
 	})
 }

@@ -53,7 +53,7 @@ func (p *process) stop() {
 
 // answers waits until the process takes connections.
 func (p *process) answers(ctx context.Context, address string) error {
-	return p.until(ctx, "take connections at "+address, func() bool {
+	return p.until(ctx, patience, "take connections at "+address, func() bool {
 		c, err := net.DialTimeout("tcp", address, time.Second)
 		if err != nil {
 			return false
@@ -63,9 +63,12 @@ func (p *process) answers(ctx context.Context, address string) error {
 	})
 }
 
+// patience is how long what should come soon is waited for.
+const patience = 15 * time.Second
+
 // until looks again and again, for a while, whether done is true.
-func (p *process) until(ctx context.Context, what string, done func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+func (p *process) until(ctx context.Context, d time.Duration, what string, done func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	look := time.NewTicker(10 * time.Millisecond)
 	defer look.Stop()
@@ -85,11 +88,17 @@ func (p *process) until(ctx context.Context, what string, done func() bool) erro
 // contender is a kind of proxy to measure.
 type contender struct {
 	name string
-	// command makes what is needed in dir and returns the program that serves
-	// TLS at address.
-	command func(p *place, dir, address string) ([]string, error)
+	// command makes what is needed and returns the program that serves.
+	command func(p *place, at service) ([]string, error)
 	workers bool // children of the process do the work
 	gateway bool // it has a journal, and metrics
+}
+
+// service is what a contender is to serve: TLS at an address.
+type service struct {
+	directory string // its own
+	address   string
+	clients   bool // clients must show a certificate of the place's authority
 }
 
 // Names of those that others are compared with.
@@ -101,8 +110,8 @@ const (
 // contenders are those that can be run here; what cannot is said to w.
 func contenders(gateway, self string, w io.Writer) []contender {
 	list := []contender{
-		{name: "gateway", gateway: true, command: func(p *place, dir, address string) ([]string, error) { return p.gateway(gateway, dir, address, false) }},
-		{name: "gateway+store", gateway: true, command: func(p *place, dir, address string) ([]string, error) { return p.gateway(gateway, dir, address, true) }},
+		{name: "gateway", gateway: true, command: func(p *place, at service) ([]string, error) { return p.gateway(gateway, at, false) }},
+		{name: "gateway+store", gateway: true, command: func(p *place, at service) ([]string, error) { return p.gateway(gateway, at, true) }},
 	}
 	for _, peer := range []contender{
 		{name: nameNginx, workers: true, command: (*place).nginx},
@@ -114,10 +123,13 @@ func contenders(gateway, self string, w io.Writer) []contender {
 		}
 		list = append(list, peer)
 	}
-	list = append(list, contender{name: nameReverseProxy, command: func(p *place, _, address string) ([]string, error) {
-		return []string{self, "reverse-proxy", "--listen", address, "--upstream", "http://" + p.acs + "/", "--tls-cert", p.certificate, "--tls-key", p.key}, nil
+	list = append(list, contender{name: nameReverseProxy, command: func(p *place, at service) ([]string, error) {
+		command := []string{self, "reverse-proxy", "--listen", at.address, "--upstream", "http://" + p.acs + "/", "--tls-cert", p.certificate, "--tls-key", p.key}
+		if at.clients {
+			command = append(command, "--client-ca", p.clientCA)
+		}
+		return command, nil
 	}})
-	fmt.Fprintln(w, "client certificates are left out: this gateway does not ask for them")
 	return list
 }
 
@@ -139,7 +151,7 @@ type target struct {
 }
 
 // open starts a contender and waits until it serves.
-func (c *comparison) open(ctx context.Context, k contender) (*target, error) {
+func (c *comparison) open(ctx context.Context, k contender, clients bool) (*target, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
@@ -149,7 +161,7 @@ func (c *comparison) open(ctx context.Context, k contender) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	command, err := k.command(&c.place, dir, t.address)
+	command, err := k.command(&c.place, service{dir, t.address, clients})
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +173,7 @@ func (c *comparison) open(ctx context.Context, k contender) (*target, error) {
 	}
 	t.pids = []int{t.cmd.Process.Pid}
 	if err = t.answers(ctx, t.address); err == nil && k.workers {
-		err = t.until(ctx, "start a worker", func() bool {
+		err = t.until(ctx, patience, "start a worker", func() bool {
 			t.pids = childrenOf(t.cmd.Process.Pid)
 			return len(t.pids) > 0
 		})

@@ -60,6 +60,35 @@ func TestCompareFlagsAreRefused(t *testing.T) {
 	}
 }
 
+func TestMemoryFlagsAreRefused(t *testing.T) {
+	for want, args := range map[string][]string{
+		`"gateway" not set`:   nil,
+		"--sessions is 20000": {"--gateway", "x", "--sessions", "20000"},
+		"--large is -1":       {"--gateway", "x", "--large", "-1"},
+		"at least 284":        {"--gateway", "x", "--limit", "256"},
+	} {
+		err := run(t.Context(), append([]string{"memory"}, args...), io.Discard, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+}
+
+func TestMemoryCase(t *testing.T) {
+	m := memoryCase{Case: "slow", What: "5 bodies", Empty: 1 << 20, Held: 2 << 20, Peak: 3 << 20, Bound: 3 << 20, Answered: map[int]int{200: 4, 503: 1}}
+	if got, want := m.String(), "slow: 5 bodies: RSS 1 MiB before, 2 held, 3 at most, bound 3; bodies 0 MiB at most, 0 bytes when they were gone; 4 answered 200; 1 answered 503"; got != want || m.err() != nil {
+		t.Errorf("%s, %v", got, m.err())
+	}
+	m.Peak++
+	if m.err() == nil {
+		t.Error("a peak over the bound is right")
+	}
+	m.Peak, m.Left = 0, 1
+	if m.err() == nil {
+		t.Error("bytes that are left are right")
+	}
+}
+
 // TestPeersTakeTheirConfigs has those that are installed read them.
 func TestPeersTakeTheirConfigs(t *testing.T) {
 	p := &place{directory: t.TempDir(), acs: "127.0.0.1:7550"}
@@ -67,19 +96,21 @@ func TestPeersTakeTheirConfigs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
-		command func(dir, address string) ([]string, error)
+		command func(service) ([]string, error)
 		check   string
 	}{nameNginx: {p.nginx, "-t"}, "haproxy": {p.haproxy, "-c"}} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := lookProgram(name); err != nil {
 				t.Skip(err)
 			}
-			command, err := c.command(t.TempDir(), "127.0.0.1:7551")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if out, err := exec.CommandContext(t.Context(), command[0], append(command[1:], c.check)...).CombinedOutput(); err != nil {
-				t.Errorf("%v: %s", err, out)
+			for _, clients := range []bool{false, true} {
+				command, err := c.command(service{t.TempDir(), "127.0.0.1:7551", clients})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if out, err := exec.CommandContext(t.Context(), command[0], append(command[1:], c.check)...).CombinedOutput(); err != nil {
+					t.Errorf("clients %v: %v: %s", clients, err, out)
+				}
 			}
 		})
 	}
@@ -95,7 +126,7 @@ func TestReverseProxyCommand(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- run(ctx, []string{"reverse-proxy", "--listen", address, "--upstream", "http://" + acs + "/", "--tls-cert", p.certificate, "--tls-key", p.key}, io.Discard, io.Discard)
+		ended <- run(ctx, []string{"reverse-proxy", "--listen", address, "--upstream", "http://" + acs + "/", "--tls-cert", p.certificate, "--tls-key", p.key, "--client-ca", p.clientCA}, io.Discard, io.Discard)
 	}()
 	for c := (net.Conn)(nil); c == nil; {
 		var err error
@@ -103,8 +134,12 @@ func TestReverseProxyCommand(t *testing.T) {
 			c.Close()
 		}
 	}
-	if r, err := command(t, "--target", "https://"+address+"/", "--ca", p.certificate, "--sessions", "20"); err != nil || r.Failed != 0 {
+	args := []string{"--target", "https://" + address + "/", "--ca", p.certificate, "--sessions", "20"}
+	if r, err := command(t, append(args, "--client-cert", p.clientCertificate, "--client-key", p.clientKey)...); err != nil || r.Failed != 0 {
 		t.Errorf("%+v, %v", r, err)
+	}
+	if r, err := command(t, args...); err == nil || r.Failed != 20 {
+		t.Errorf("without the certificate that it requires: %+v, %v", r, err)
 	}
 	cancel()
 	if err := <-ended; err != nil {

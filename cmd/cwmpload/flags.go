@@ -92,13 +92,9 @@ func (f *tlsFlags) config(host string) (*tls.Config, error) {
 		return nil, fmt.Errorf("--tls-version is %q, not 1.2 or 1.3", f.version)
 	}
 	if f.ca != "" {
-		text, err := os.ReadFile(f.ca)
-		if err != nil {
+		var err error
+		if cfg.RootCAs, err = readPool(f.ca); err != nil {
 			return nil, err
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("no certificate in %s", f.ca)
 		}
 	}
 	if f.certificate != "" {
@@ -109,6 +105,18 @@ func (f *tlsFlags) config(host string) (*tls.Config, error) {
 		cfg.Certificates = []tls.Certificate{certificate}
 	}
 	return cfg, nil
+}
+
+func readPool(file string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("no certificate in %s", file)
+	}
+	return pool, nil
 }
 
 // parseTarget reads a target URL and refuses one that is not on this machine.

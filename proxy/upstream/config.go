@@ -4,13 +4,9 @@
 package upstream
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -24,6 +20,7 @@ type Config struct {
 	TLS        TLS              `yaml:"tls" doc:"TLS towards an https ACS."`
 	Reuse      string           `yaml:"reuse" enum:"never|clean" doc:"When a connection to the ACS is used by a later session: never, or clean (after a session that ended as it should). Only for ACSes that bind nothing to a connection."`
 	Forwarding string           `yaml:"forwarding" enum:"x-forwarded|forwarded|none" doc:"How the ACS is told the CPE's address: x-forwarded (X-Forwarded-For, -Proto, -Host), forwarded (RFC 7239) or none."`
+	Identify   Identify         `yaml:"identify" doc:"How the ACS is told whom the gateway has verified. It trusts these fields of the gateway's address alone, and where it does, nobody else may reach it."`
 	MaxIdle    int              `yaml:"max_idle" min:"0" max:"100000" doc:"Connections kept for later sessions where reuse is clean."`
 	IdleTime   configs.Duration `yaml:"idle_time" min:"100ms" doc:"How long one is kept; less than the ACS keeps it."`
 }
@@ -34,7 +31,11 @@ type TLS struct {
 	ServerName  string       `yaml:"server_name" doc:"Name to verify, where it is not the URL's host."`
 	Certificate configs.Path `yaml:"certificate" doc:"File of the gateway's client certificate."`
 	Key         configs.Path `yaml:"key" doc:"File of its key."`
+	MinVersion  string       `yaml:"min_version" enum:"1.0|1.1|1.2|1.3" doc:"Least TLS version that the ACS may speak. Below 1.2 it may choose RSA key exchange with AES, too."`
 }
+
+// SetDefaults gives the section its defaults before it is read.
+func (t *TLS) SetDefaults() { t.MinVersion = "1.2" }
 
 // SetDefaults gives an ACS its defaults before its section is read.
 func (c *Config) SetDefaults() {
@@ -53,39 +54,14 @@ func (c *Config) Validate(at configs.At) {
 	if u.User != nil {
 		at.Errorf("url", "the ACS's URL has a user name; CPEs' own credentials are passed on")
 	}
-	if (c.TLS != TLS{}) && u.Scheme != "https" && !at.Wrong("url") {
+	if at.Given("tls") && u.Scheme != "https" && !at.Wrong("url") {
 		at.Errorf("tls", "the ACS's URL is not https")
 	}
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
 		at.Errorf("tls", "certificate and key go together")
-	} else if _, err := c.tlsConfig(""); err != nil {
+	} else if _, err := c.TLS.read(""); err != nil {
 		at.Errorf("tls", "%v", err)
 	}
-}
-
-func (c *Config) tlsConfig(host string) (*tls.Config, error) {
-	cfg := &tls.Config{ServerName: host, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(256)}
-	if c.TLS.ServerName != "" {
-		cfg.ServerName = c.TLS.ServerName
-	}
-	if c.TLS.CA != "" {
-		pem, err := os.ReadFile(string(c.TLS.CA))
-		if err != nil {
-			return nil, fmt.Errorf("read tls.ca: %w", err)
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls.ca %s holds no certificate", c.TLS.CA)
-		}
-	}
-	if c.TLS.Certificate != "" {
-		cert, err := tls.LoadX509KeyPair(string(c.TLS.Certificate), string(c.TLS.Key))
-		if err != nil {
-			return nil, fmt.Errorf("load tls.certificate: %w", err)
-		}
-		cfg.Certificates = []tls.Certificate{cert}
-	}
-	return cfg, nil
 }
 
 // address returns the host and port to dial.

@@ -130,6 +130,18 @@ func (l *Lease) drop(conn *h1.ClientConn) {
 	l.mu.Unlock()
 }
 
+// Rest gives the connection's buffers back while no request is under way: a CPE
+// may be silent for minutes, and thousands at once. What the last answer's head
+// said is no longer valid.
+func (l *Lease) Rest() {
+	l.mu.Lock()
+	conn := l.conn
+	l.mu.Unlock()
+	if conn != nil {
+		conn.Release()
+	}
+}
+
 // Close ends the lease and its connection. A request under way fails with
 // ErrClosed.
 func (l *Lease) Close() {
@@ -152,6 +164,7 @@ func (l *Lease) Return() {
 	switch {
 	case conn == nil:
 	case l.node.reuse && conn.Reusable():
+		conn.Release()
 		l.node.keep(conn)
 	default:
 		conn.Close()

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cwmpgate/cwmpgate/proxy/h1"
@@ -33,7 +34,10 @@ type Node struct {
 	address    string // to dial
 	authority  string // as the URL has it
 	forwarding string
-	tls        *tls.Config
+	host       string // to verify
+	files      TLS
+	tls        atomic.Pointer[nodeTLS] // of an https ACS
+	identify   Identify
 	opt        Options
 	dialer     net.Dialer
 
@@ -57,20 +61,19 @@ func New(cfg Config, opt Options) (*Node, error) {
 		return nil, fmt.Errorf("parse url: %w", err)
 	}
 	n := &Node{
-		name: cfg.Name, scheme: u.Scheme, authority: u.Host, forwarding: cfg.Forwarding, opt: opt,
+		name: cfg.Name, scheme: u.Scheme, authority: u.Host, forwarding: cfg.Forwarding, opt: opt, files: cfg.TLS, identify: cfg.Identify,
 		reuse: cfg.Reuse == "clean", maxIdle: cfg.MaxIdle, idleTime: time.Duration(cfg.IdleTime),
 		// Keep-alive probes find an ACS that vanished between two requests.
 		dialer: net.Dialer{KeepAlive: 30 * time.Second},
 	}
-	var host string
-	if n.address, host, err = address(u); err != nil {
+	if n.address, n.host, err = address(u); err != nil {
 		return nil, err
 	}
 	if n.name == "" {
 		n.name = n.authority
 	}
 	if u.Scheme == "https" {
-		if n.tls, err = cfg.tlsConfig(host); err != nil {
+		if _, err := n.readTLS(); err != nil {
 			return nil, err
 		}
 	}
@@ -146,8 +149,8 @@ func (n *Node) dial(ctx context.Context) (*h1.ClientConn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
-	if n.tls != nil {
-		tc := tls.Client(c, n.tls)
+	if t := n.tls.Load(); t != nil {
+		tc := tls.Client(c, t.config)
 		if err := tc.HandshakeContext(ctx); err != nil {
 			c.Close()
 			return nil, fmt.Errorf("%w: TLS handshake with %s: %w", ErrUnreachable, n.address, err)

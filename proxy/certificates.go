@@ -1,0 +1,122 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cwmpgate/cwmpgate/proxy/certs"
+	"github.com/cwmpgate/cwmpgate/proxy/upstream"
+)
+
+// keeper is who has certificates that change: a listener, a tenant, or the way to
+// its ACS.
+type keeper struct {
+	name string // "listener cpe"
+	keep interface {
+		Reload() (changed bool, err error)
+		Items() []certs.Item
+	}
+}
+
+// keepers are all who have, tenants first: a listener's new authorities are of
+// no use before those of their tenant.
+func (g *Gateway) keepers() (list []keeper) {
+	for _, t := range g.tenants {
+		if t.clients != nil {
+			list = append(list, keeper{"tenant " + t.name, t.clients})
+		}
+		for _, n := range []*upstream.Node{t.upstream, t.fileUpstream} {
+			if n != nil && n.HasTLS() {
+				list = append(list, keeper{"tenant " + t.name + " to " + n.Authority(), acsKeeper{n}})
+			}
+		}
+	}
+	for _, l := range g.listeners {
+		if l.tls != nil {
+			list = append(list, keeper{"listener " + l.name, l.tls})
+		}
+	}
+	return list
+}
+
+// acsKeeper is the gateway's side of TLS towards an ACS.
+type acsKeeper struct{ *upstream.Node }
+
+func (k acsKeeper) Items() (list []certs.Item) {
+	own, authorities := k.Certificates()
+	for _, c := range own {
+		list = append(list, certs.ItemOf(certs.ItemCertificate, c.Name, c.Certificate))
+	}
+	for _, c := range authorities {
+		list = append(list, certs.ItemOf(certs.ItemAuthority, c.Name, c.Certificate))
+	}
+	return list
+}
+
+// keepCertificates looks for changed files until ctx ends.
+func (g *Gateway) keepCertificates(ctx context.Context) {
+	keepers := g.keepers()
+	if len(keepers) == 0 {
+		return
+	}
+	look := time.NewTicker(time.Duration(g.cfg.Certificates.CheckEvery))
+	defer look.Stop()
+	var warned time.Time
+	for {
+		if now := g.now(); now.Sub(warned) >= 24*time.Hour {
+			warned = now
+			g.warnOfEnds(keepers, now)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+		for _, k := range keepers {
+			g.reload(k)
+		}
+	}
+}
+
+func (g *Gateway) reload(k keeper) {
+	changed, err := k.keep.Reload()
+	if changed {
+		g.metrics.reloads.Inc()
+		g.log.Info().Str("of", k.name).Msg("certificates, authorities or revocation lists have changed")
+	}
+	if err != nil {
+		g.metrics.reloadFailures.Inc()
+		g.log.Error().Err(err).Str("of", k.name).Msg("read certificates anew: what was read before holds")
+	}
+}
+
+func (g *Gateway) warnOfEnds(keepers []keeper, now time.Time) {
+	for _, k := range keepers {
+		for _, i := range k.keep.Items() {
+			if !i.Until.IsZero() && i.Until.Sub(now) < time.Duration(g.cfg.Certificates.WarnBefore) && i.What != certs.ItemCRL || i.IsStale(now) {
+				g.log.Warn().Str("of", k.name).Str("what", i.What).Str("file", i.File).Str("subject", i.Subject).Time("until", i.Until).Msg("ends soon or has ended")
+			}
+		}
+	}
+}
+
+// metricsOfCertificates tell when the first of each kind ends.
+func (g *Gateway) metricsOfCertificates() {
+	for _, k := range g.keepers() {
+		for _, what := range []string{certs.ItemCertificate, certs.ItemAuthority, certs.ItemCRL} {
+			g.metrics.set.NewGauge(fmt.Sprintf("cwmpgate_certificates_end_timestamp_seconds{of=%q,what=%q}", k.name, what), func() float64 {
+				var first time.Time
+				for _, i := range k.keep.Items() {
+					if i.What == what && !i.Until.IsZero() && (first.IsZero() || i.Until.Before(first)) {
+						first = i.Until
+					}
+				}
+				if first.IsZero() {
+					return 0
+				}
+				return float64(first.Unix())
+			})
+		}
+	}
+}
