@@ -126,7 +126,7 @@ func (s *Store) statement(ctx context.Context, f audit.Filter) (string, error) {
 		}
 		q.and("name IN (%s)", list(names))
 	}
-	return q.statement(f)
+	return q.statement(ctx, s, f)
 }
 
 // where is the conditions of a statement, as they grow.
@@ -145,7 +145,10 @@ var tables = map[audit.View]string{
 	audit.ViewSessions: "sessions", audit.ViewRPCs: "rpcs",
 }
 
-func (q *where) statement(f audit.Filter) (string, error) {
+// statement makes the SQL of a filter. Which rows are asked for is looked up
+// first: the other tables are then asked for what belongs to them alone.
+func (q *where) statement(ctx context.Context, s *Store, f audit.Filter) (string, error) {
+	var c scope
 	order, limit := " ORDER BY at, log, seq, item", ""
 	if f.After > 0 { // within a log the time never goes back
 		order = " ORDER BY log, seq, item"
@@ -158,25 +161,23 @@ func (q *where) statement(f audit.Filter) (string, error) {
 	if f.Outcome != "" && f.View != audit.ViewRecords {
 		outcome = " WHERE outcome = " + literal(f.Outcome)
 	}
-	c := scope{Where: q.text, Narrow: q.text != "" || f.Limit > 0}
+	c.Where = q.text
 	if f.View == audit.ViewTransfers {
 		c.Devices = q.devices(f)
 	} else if f.Limit > 0 && outcome == "" {
 		// What became of a row does not matter here: the rows can be chosen first.
 		c.Rows = order + limit
 		if newest {
-			own := strings.ReplaceAll(q.text, "%", "%%")
-			if f.View == audit.ViewChanges {
-				own += " AND changed"
-			}
-			item := ", item"
-			if f.View == audit.ViewRecords || f.View == audit.ViewRPCs || f.View == audit.ViewSessions {
-				item = ""
-			}
-			// By the times alone first, so that the rest is read of few rows.
-			c.Where += fmt.Sprintf(" AND at >= (SELECT min(at) FROM (SELECT at FROM %s WHERE true"+own+" ORDER BY at DESC LIMIT %d))", tables[f.View], f.Limit)
-			c.Rows = " ORDER BY at DESC, log DESC, seq DESC" + item + " DESC" + limit
-			c.Rows = strings.ReplaceAll(c.Rows, " DESC DESC", " DESC")
+			c.Rows = " ORDER BY at DESC, log DESC, seq DESC, item DESC" + limit
+		}
+		if newest && f.View == audit.ViewRecords {
+			// By the times alone first, so that the bytes are read of few rows.
+			c.Where += fmt.Sprintf(" AND at >= (SELECT min(at) FROM (SELECT at FROM ledger WHERE true%s ORDER BY at DESC%s))", q.text, limit)
+		}
+	}
+	if f.View != audit.ViewRecords {
+		if err := s.narrow(ctx, f.View, &c); err != nil {
+			return "", err
 		}
 	}
 	text, err := viewText(f.View, c)
@@ -190,6 +191,89 @@ func (q *where) statement(f audit.Filter) (string, error) {
 			" ORDER BY at DESC, log DESC, seq DESC, item DESC" + limit + ")" + order, nil
 	}
 	return "SELECT " + columns + " FROM " + from + order + limit, nil
+}
+
+// listed is how many rows are listed for the other tables to be narrowed by; of
+// more, the times alone narrow.
+const listed = 5000
+
+// narrow looks up what the rows that are asked for are of.
+func (s *Store) narrow(ctx context.Context, view audit.View, c *scope) error {
+	var logs []string
+	err := s.each(ctx, "SELECT toString(log), max(seq) FROM ledger GROUP BY log", func(scan func(...any) error) error {
+		var log string
+		var tail uint64
+		err := scan(&log, &tail)
+		logs = append(logs, fmt.Sprintf("%s, toUInt64(%d)", literal(log), tail))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	c.Committed = "map(" + strings.Join(logs, ", ") + ")"
+	if len(logs) == 0 {
+		c.Committed = "map('', toUInt64(0))"
+	}
+	if c.Where == "" && c.Rows == "" && c.Devices == "" {
+		return nil
+	}
+	table, named, item, of := tables[view], "''", "toUInt32(0)", c.Where
+	switch view {
+	case audit.ViewChanges:
+		named, item, of = "toString(name)", "item", " AND changed"+of
+	case audit.ViewTransfers:
+		item, of = "item", c.Devices
+	}
+	rows := c.Rows
+	if rows == "" {
+		rows = fmt.Sprintf(" LIMIT %d", listed+1)
+	}
+	sessions, seqs, devices, names := map[string]bool{}, map[string]bool{}, map[[2]string]bool{}, map[string]bool{}
+	n := 0
+	var from, to time.Time
+	err = s.each(ctx, "SELECT at, log, seq, session, toString(tenant), serial, "+named+", "+item+" AS item FROM "+table+
+		" WHERE seq <= "+c.Committed+"[log]"+of+rows,
+		func(scan func(...any) error) error {
+			var at time.Time
+			var log, session, name string
+			var seq uint64
+			var device [2]string
+			var item uint32
+			if err := scan(&at, &log, &seq, &session, &device[0], &device[1], &name, &item); err != nil {
+				return err
+			}
+			if n++; n > listed {
+				return nil
+			}
+			if n == 1 || at.Before(from) {
+				from = at
+			}
+			if n == 1 || at.After(to) {
+				to = at
+			}
+			sessions[session], seqs[fmt.Sprint(seq)], devices[device], names[name] = true, true, true, true
+			return nil
+		})
+	if err != nil || n > listed {
+		return err
+	}
+	c.Sessions, c.Seqs, c.Pairs, c.Names = listOf(sessions, literal), listOf(seqs, func(s string) string { return s }), pairs(devices), listOf(names, literal)
+	c.From, c.To = moment(from), moment(to)
+	if n == 0 {
+		c.Sessions, c.Seqs, c.Pairs, c.Names = "''", "0", "('', '')", "''"
+	}
+	if c.Rows != "" {
+		c.Where += " AND at BETWEEN " + c.From + " AND " + c.To
+	}
+	return nil
+}
+
+func listOf(all map[string]bool, write func(string) string) string {
+	texts := make([]string, 0, len(all))
+	for s := range all {
+		texts = append(texts, write(s))
+	}
+	return strings.Join(texts, ", ")
 }
 
 // devices narrows to the devices that the rows asked for are of: the life of a

@@ -13,12 +13,17 @@ import (
 var viewFiles embed.FS
 
 // scope narrows the text of a view to what is asked for; the zero scope is the
-// whole view, as it stands in the database for people to ask.
+// whole view, as it stands in the database for people to ask. All are texts of
+// SQL; what is empty does not narrow.
 type scope struct {
-	Where   string // conditions on the rows of the view, each with its AND
-	Rows    string // which of them: order and limit
-	Devices string // of transfers: which devices' steps are read
-	Narrow  bool   // other tables are read for these rows alone
+	Committed string // how far each log has come
+	Where     string // conditions on the rows of the view, each with its AND
+	Rows      string // which of them: order and limit
+	Devices   string // of transfers: conditions on the steps that are read
+
+	// What the rows are of, for the other tables: lists, and times.
+	Sessions, Seqs, Pairs, Names string
+	From, To                     string
 }
 
 // viewText gives the SELECT of a view.

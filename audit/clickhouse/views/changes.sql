@@ -2,7 +2,7 @@
 was known. Known is what a CPE told, from then on, and what it accepted, from
 its answer on: h has the values in that order, and the latest of those before a
 change is its old value. */ -}}
-WITH {{template "committed"}},
+WITH {{template "committed" .}},
 r AS (
     SELECT * FROM parameters
     WHERE changed AND seq <= committed[log]{{.Where}}{{.Rows}}
@@ -10,19 +10,19 @@ r AS (
     SELECT log, seq, name, argMin(tuple(fault_code, fault_text), item) AS fault
     FROM parameters
     WHERE action = 'refused' AND seq <= committed[log]
-    {{- if .Narrow}} AND (tenant, serial) IN (SELECT tenant, serial FROM r) AND name IN (SELECT name FROM r){{end}}
+    {{- with .From}} AND at >= {{.}}{{end}}{{with .Pairs}} AND (tenant, serial) IN ({{.}}){{end}}{{with .Names}} AND name IN ({{.}}){{end}}
     GROUP BY log, seq, name
 ), k AS (
     SELECT tenant, serial, lower(oui) AS oui, class, name, at, log, seq, item, action, changed, ifNull(value, '') AS text, value IS NOT NULL AS sent, secret
     FROM parameters
     WHERE action IN ('set', 'add', 'delete', 'attributes', 'reported', 'informed', 'read') AND seq <= committed[log]
         AND NOT (serial = '' AND oui = '' AND class = '' AND manufacturer = '')
-    {{- if .Narrow}} AND (tenant, serial) IN (SELECT tenant, serial FROM r) AND name IN (SELECT name FROM r) AND at <= (SELECT max(at) FROM r){{end}}
+    {{- with .To}} AND at <= {{.}}{{end}}{{with .Pairs}} AND (tenant, serial) IN ({{.}}){{end}}{{with .Names}} AND name IN ({{.}}){{end}}
 ), b AS (
     SELECT log, answers, min(seq) AS accepted, min(at) AS accepted_at
     FROM rpcs
     WHERE answers > 0 AND message = 'response' AND status IN ('0', '1') AND seq <= committed[log]
-    {{- if .Narrow}} AND answers IN (SELECT seq FROM k WHERE action = 'set') AND (tenant, serial) IN (SELECT tenant, serial FROM r){{end}}
+    {{- with .To}} AND at <= {{.}}{{end}}{{with .Pairs}} AND (tenant, serial) IN ({{.}}){{end}}
     GROUP BY log, answers
 ), h AS (
     SELECT tenant, serial, oui, class, name, at AS known_at, log AS known_log, seq AS known_seq, item AS known_item,

@@ -6,7 +6,7 @@ r are the rows that a view is about. Where a reader narrows them, the other
 tables are narrowed to what belongs to them. */ -}}
 
 {{- define "committed" -}}
-(SELECT mapFromArrays(groupArray(log), groupArray(tail)) FROM (SELECT toString(log) AS log, max(seq) AS tail FROM ledger GROUP BY log)) AS committed
+{{if .Committed}}{{.Committed}}{{else}}(SELECT mapFromArrays(groupArray(log), groupArray(tail)) FROM (SELECT toString(log) AS log, max(seq) AS tail FROM ledger GROUP BY log)){{end}} AS committed
 {{- end -}}
 
 {{- define "fates" -}}
@@ -14,12 +14,12 @@ a AS (
     SELECT log, answers, max(seq) AS answered, argMax(tuple(message, status, instance, fault_code, fault_text, fault_detail), seq) AS answer
     FROM rpcs
     WHERE answers > 0 AND seq <= committed[log]
-    {{- if .Narrow}} AND session IN (SELECT session FROM r) AND answers IN (SELECT seq FROM r) AND at >= (SELECT min(at) FROM r){{end}}
+    {{- with .From}} AND at >= {{.}}{{end}}{{with .Sessions}} AND session IN ({{.}}){{end}}{{with .Seqs}} AND answers IN ({{.}}){{end}}
     GROUP BY log, answers
 ), s AS (
     SELECT log, session, seq, how, undelivered FROM sessions
     WHERE seq <= committed[log]
-    {{- if .Narrow}} AND session IN (SELECT session FROM r) AND at >= (SELECT min(at) FROM r){{end}}
+    {{- with .From}} AND at >= {{.}}{{end}}{{with .Sessions}} AND session IN ({{.}}){{end}}
 ), y AS (
     SELECT log, max(seq) AS started FROM system WHERE what = 'start' AND seq <= committed[log] GROUP BY log
 )

@@ -1,4 +1,4 @@
-WITH {{template "committed"}},
+WITH {{template "committed" .}},
 r AS (
     SELECT *, toUInt32(0) AS item FROM rpcs
     WHERE seq <= committed[log]{{.Where}}{{.Rows}}

@@ -1,5 +1,5 @@
 {{- /* The connection stands in the session's first message, as a rule. */ -}}
-WITH {{template "committed"}},
+WITH {{template "committed" .}},
 r AS (
     SELECT *, toUInt32(0) AS item FROM sessions
     WHERE seq <= committed[log]{{.Where}}{{.Rows}}
@@ -7,7 +7,7 @@ r AS (
     SELECT log, session, min(seq) AS first, argMin(tuple(peer, listener, tls, sni, certificate_subject), seq) AS connection
     FROM rpcs
     WHERE peer != '' AND session != ''
-    {{- if .Narrow}} AND session IN (SELECT session FROM r){{end}}
+    {{- with .Sessions}} AND session IN ({{.}}){{end}}
     GROUP BY log, session
 )
 SELECT

@@ -6,7 +6,7 @@ two moments with nothing open. Where a completion found two open, nobody can say
 whose it was, nor whose those behind it in the same run are. A CPE says a
 completion again where nobody confirmed it: a fault confirms nothing, nor does a
 response that did not reach it. */ -}}
-WITH {{template "committed"}},
+WITH {{template "committed" .}},
 r AS (
     SELECT *, tuple(tenant, serial, lower(oui), class) AS device, serial != '' OR oui != '' OR class != '' OR manufacturer != '' AS somebody
     FROM transfers
@@ -16,7 +16,7 @@ r AS (
 ), confirmed AS (
     SELECT DISTINCT log, answers FROM rpcs
     WHERE answers > 0 AND message = 'response' AND seq <= committed[log] AND (log, seq) NOT IN (SELECT log, seq FROM lost)
-    {{- if .Narrow}} AND session IN (SELECT session FROM r) AND answers IN (SELECT seq FROM r){{end}}
+    {{- with .From}} AND at >= {{.}}{{end}}{{with .Sessions}} AND session IN ({{.}}){{end}}{{with .Seqs}} AND answers IN ({{.}}){{end}}
 ), fate AS (
     SELECT r.at AS at, r.log AS log, r.seq AS seq, r.item AS item, r.step AS step, r.device AS device, r.somebody AS somebody, r.command_key AS command_key,
         tuple(r.fault_code, r.fault_text, r.start_text, r.finish_text, a.answered, a.answer.2, a.answer.4, a.answer.5, {{template "outcome"}}) AS says
