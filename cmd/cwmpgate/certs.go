@@ -168,7 +168,7 @@ take the best that they know, so that a device which agreed on less has no bette
 			if err != nil {
 				return err
 			}
-			store, err := openStore(cmd.Context(), file)
+			store, err := openStore(cmd.Context(), file, true)
 			if err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 
+	"github.com/cwmpgate/cwmpgate/audit/clickhouse"
 	"github.com/cwmpgate/cwmpgate/audit/retention"
 	"github.com/cwmpgate/cwmpgate/configs"
 	"github.com/cwmpgate/cwmpgate/proxy"
@@ -39,7 +40,8 @@ type journalConfig struct {
 func (c *journalConfig) segment() int64 { return min(int64(c.SegmentSize), int64(c.MaxSize)/8) }
 
 type storeConfig struct {
-	SQLite *sqliteConfig `yaml:"sqlite" doc:"The embedded store."`
+	SQLite     *sqliteConfig      `yaml:"sqlite" doc:"The embedded store."`
+	ClickHouse *clickhouse.Config `yaml:"clickhouse" doc:"A store in ClickHouse; in place of sqlite."`
 }
 
 type sqliteConfig struct {
@@ -122,10 +124,13 @@ func (c *config) Validate(at configs.At) {
 		}
 	}
 	if c.Retention.Tidies() && c.Store.SQLite == nil && !at.Wrong("store") {
-		at.Errorf("retention", "there is no store; the journal keeps records for journal.keep_after_ack")
+		at.Errorf("retention", "there is no store.sqlite: no other store removes records, and the journal keeps them for journal.keep_after_ack")
 	}
 	if c.Admin.Metrics != "" && !c.Admin.Metrics.Loopback() {
 		at.Errorf("admin.metrics", "%s is not a loopback address; it asks for no password", c.Admin.Metrics)
+	}
+	if c.Store.SQLite != nil && c.Store.ClickHouse != nil {
+		at.Errorf("store", "sqlite and clickhouse are both set; records go to one store")
 	}
 	if c.Journal.SegmentSize*2 > c.Journal.MaxSize {
 		at.Errorf("journal.segment_size", "%s is more than half of journal.max_size, %s", c.Journal.SegmentSize, c.Journal.MaxSize)

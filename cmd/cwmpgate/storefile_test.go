@@ -22,14 +22,14 @@ store: {sqlite: {file: state/audit.db}}
 		}
 	}
 	write(config)
-	if got, err := storeFile(file); err != nil || got != filepath.Join(dir, "state/audit.db") {
-		t.Errorf("%s, %v", got, err)
+	if got, err := storeOf(file); err != nil || string(got.Store.SQLite.File) != filepath.Join(dir, "state/audit.db") {
+		t.Errorf("%+v, %v", got, err)
 	}
 	if _, err := loadConfig(file); err == nil {
 		t.Error("a gateway would run without its key")
 	}
 	write(config + "timeoust: {}\n")
-	if _, err := storeFile(file); err == nil {
+	if _, err := storeOf(file); err == nil {
 		t.Error("a mistake in the config is not told")
 	}
 }

@@ -1,0 +1,2 @@
+// Package clickhouse is the store in ClickHouse.
+package clickhouse
