@@ -35,8 +35,7 @@ func onceOver(t *testing.T, e *chtest.Engine, protocol string) {
 		s := open(t, newConfig(e, protocol))
 		var logs []*storetest.Log
 		for _, f := range []chtest.Fault{
-			{Mode: chtest.Close}, {Mode: chtest.Close, Reset: true}, {Mode: chtest.ApplyClose}, {Mode: chtest.ApplyClose, Reset: true},
-			{Mode: chtest.Error, Code: 252}, {Mode: chtest.Error, Code: 241}, {Mode: chtest.ApplyError, Code: 159}, {Mode: chtest.ApplyError, Code: 209},
+			{Mode: chtest.Close}, {Mode: chtest.ApplyClose, Reset: true}, {Mode: chtest.Error, Code: 252}, {Mode: chtest.ApplyError, Code: 159},
 		} {
 			for _, table := range []string{"rpcs", "parameters", "transfers", "sessions", "refusals", "system", "ledger", "last_values"} {
 				name := fmt.Sprintf("%s-%d-%v-%s", f.Mode, f.Code, f.Reset, table)
