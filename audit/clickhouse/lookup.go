@@ -103,6 +103,15 @@ func (k *knowledge) freshInto(t *latestTable) {
 	}
 }
 
+// from is the table to look in: of one in the making, this server's own rows are
+// all there are.
+func (w *writer) from(table, suffix string) string {
+	if suffix == "" {
+		return table
+	}
+	return w.store.local(table + suffix)
+}
+
 // namesPerLookup is how many names a lookup lists; beyond that it takes all that
 // is known of the devices.
 const namesPerLookup = 2000
@@ -137,7 +146,7 @@ func (w *writer) lookup(ctx context.Context, records []record, suffix string, do
 		}
 	}
 	if len(missing) > 0 {
-		if err := w.lookupSets(ctx, k, "parameters"+suffix, missing); err != nil {
+		if err := w.lookupSets(ctx, k, w.from("parameters", suffix), missing); err != nil {
 			return nil, err
 		}
 	}
@@ -152,7 +161,7 @@ func (w *writer) lookup(ctx context.Context, records []record, suffix string, do
 		}
 		where += " AND name IN (" + list(all) + ")"
 	}
-	text := "SELECT tenant, serial, oui, class, name, max(last) AS m FROM last_values" + suffix + " WHERE " + where + " GROUP BY tenant, serial, oui, class, name"
+	text := "SELECT tenant, serial, oui, class, name, max(last) AS m FROM " + w.from("last_values", suffix) + " WHERE " + where + " GROUP BY tenant, serial, oui, class, name"
 	if doubt {
 		text = history(where, fmt.Sprintf("NOT (log = %s AND seq >= %d)", literal(records[0].row.Log), records[0].row.Seq))
 	}

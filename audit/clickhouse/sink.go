@@ -78,8 +78,25 @@ func (w *writer) write(ctx context.Context, b *audit.Batch) (err error) {
 		b.Unprojected += c.rowless()
 		rest = rest[len(c.records):]
 	}
+	if doubt {
+		// A cursor that was lost sends a log from its beginning: what follows may be
+		// there too, up to where the ledger has come.
+		tail, err := w.tail(ctx, b.Log)
+		if err != nil || tail > b.Last {
+			return err
+		}
+	}
 	w.log, w.next = b.Log, b.Last+1
 	return nil
+}
+
+// tail is the last number that the ledger has of a log.
+func (w *writer) tail(ctx context.Context, log string) (seq uint64, err error) {
+	err = (*w.store.conn.Load()).QueryRow(context.WithoutCancel(ctx), "SELECT max(seq) FROM ledger WHERE log = "+literal(log)).Scan(&seq)
+	if err != nil {
+		return 0, fmt.Errorf("ask the ledger: %w", err)
+	}
+	return seq, nil
 }
 
 // cut is a run of records that one insert can take: of one month, so that the
@@ -208,7 +225,6 @@ const maxTries = 3
 
 // presence is what a store has of a cut.
 type presence struct {
-	doubt  bool
 	try    int
 	ledger map[uint64]bool
 	rows   map[string]map[place]bool // by table

@@ -19,10 +19,10 @@
     salt         String CODEC(NONE),
     bytes        String CODEC(ZSTD(3)),
     INDEX ledger_seq seq TYPE minmax GRANULARITY 1,
-    INDEX ledger_session session TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX ledger_session session TYPE bloom_filter(0.001) GRANULARITY 1,
     PROJECTION tails (SELECT log, max(seq) GROUP BY log)
 ) ENGINE = {{engine "MergeTree"}}
 PARTITION BY toYYYYMM(at)
 ORDER BY (tenant, serial, oui, at, log, seq)
-SETTINGS {{settings}};
+SETTINGS lightweight_mutation_projection_mode = 'rebuild', {{settings}};
 {{distributed "ledger"}};

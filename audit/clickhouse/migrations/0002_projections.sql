@@ -50,8 +50,8 @@
     certificate_not_after_text String CODEC(ZSTD(1)),
     certificate_not_after Nullable(DateTime64(6, 'UTC')) CODEC(ZSTD(1)),
     INDEX rpcs_seq seq TYPE minmax GRANULARITY 1,
-    INDEX rpcs_session session TYPE bloom_filter(0.01) GRANULARITY 1,
-    INDEX rpcs_answers answers TYPE bloom_filter(0.01) GRANULARITY 1
+    INDEX rpcs_session session TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX rpcs_answers answers TYPE bloom_filter(0.001) GRANULARITY 1
 ) ENGINE = {{engine "MergeTree"}}
 PARTITION BY toYYYYMM(at)
 ORDER BY (tenant, serial, oui, at, log, seq)
@@ -97,13 +97,13 @@ SETTINGS {{settings}};
     access_list  LowCardinality(String),
     INDEX parameters_seq seq TYPE minmax GRANULARITY 1,
     INDEX parameters_at at TYPE minmax GRANULARITY 1,
-    INDEX parameters_session session TYPE bloom_filter(0.01) GRANULARITY 1,
-    INDEX parameters_value value TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX parameters_session session TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX parameters_value value TYPE bloom_filter(0.001) GRANULARITY 1,
     PROJECTION by_name (SELECT * ORDER BY name, at)
 ) ENGINE = {{engine "MergeTree"}}
 PARTITION BY toYYYYMM(at)
 ORDER BY (tenant, serial, oui, name, at, log, seq, item)
-SETTINGS {{settings}};
+SETTINGS lightweight_mutation_projection_mode = 'rebuild', {{settings}};
 {{distributed "parameters"}};
 
 -- One row per step in the life of a transfer; duration is in microseconds.
@@ -153,7 +153,7 @@ SETTINGS {{settings}};
     error        String CODEC(ZSTD(1)),
     peer         String CODEC(ZSTD(1)),
     INDEX transfers_seq seq TYPE minmax GRANULARITY 1,
-    INDEX transfers_session session TYPE bloom_filter(0.01) GRANULARITY 1
+    INDEX transfers_session session TYPE bloom_filter(0.001) GRANULARITY 1
 ) ENGINE = {{engine "MergeTree"}}
 PARTITION BY toYYYYMM(at)
 ORDER BY (tenant, serial, oui, at, log, seq, item)
@@ -191,7 +191,7 @@ SETTINGS {{settings}};
     sni          LowCardinality(String),
     certificate  String CODEC(ZSTD(1)),
     INDEX sessions_seq seq TYPE minmax GRANULARITY 1,
-    INDEX sessions_session session TYPE bloom_filter(0.01) GRANULARITY 1
+    INDEX sessions_session session TYPE bloom_filter(0.001) GRANULARITY 1
 ) ENGINE = {{engine "MergeTree"}}
 PARTITION BY toYYYYMM(at)
 ORDER BY (tenant, serial, oui, at, log, seq)
