@@ -8,11 +8,11 @@ BENCHTIME ?= 0.5s
 FUZZTIME  ?= 20s
 PACKAGES  ?= ./...
 
-.PHONY: all test check lint bench bench-proxies bench-memory build docs fuzz torture clean
+.PHONY: all test check lint chdb try-chdb bench bench-proxies bench-memory build docs fuzz torture clean
 
 all: build
 
-test:
+test: try-chdb
 	go test $(PACKAGES)
 
 # lint is check without the tests.
@@ -21,8 +21,16 @@ lint:
 	go vet $(PACKAGES)
 	go tool -modfile=tools/go.mod staticcheck $(PACKAGES)
 
-check: lint
+check: lint try-chdb
 	go test -race $(PACKAGES)
+
+# The ClickHouse engine that tests run on, fetched once into the cache directory.
+# The tests go on without it: those that need it skip.
+chdb:
+	@.ci/chdb
+
+try-chdb:
+	@.ci/chdb || true
 
 # make bench BENCH=BenchmarkDecode BENCHTIME=3s PACKAGES=./cwmp
 bench:

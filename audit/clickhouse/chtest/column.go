@@ -190,7 +190,7 @@ func (c *columnType) prefix(t *transcoder) (*columnType, error) {
 		return c.prefixes(t)
 	case variant:
 		if mode, err := t.uint64(); err != nil || mode != 0 {
-			return nil, or(err, fmt.Errorf("Variant of mode %d", mode))
+			return nil, or(err, fmt.Errorf("a Variant of mode %d", mode))
 		}
 		return c.prefixes(t)
 	case dynamic:
