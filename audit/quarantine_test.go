@@ -60,7 +60,11 @@ func TestQuarantine(t *testing.T) {
 		s := NewShipper(ShipperConfig{Name: "s", Cursor: cursor, Sink: sink, MaxRecords: 2, Metrics: set, Quarantine: q.Keep,
 			Trouble: func(err error) { errors.As(err, &aside) }})
 		for _, why := range []string{"a", "b", "poison", "c", "d"} {
-			if _, err := r.System(System{What: SystemStart, Why: why}); err != nil {
+			ticket, err := r.System(System{What: SystemStart, Why: why})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := ticket.Wait(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
