@@ -53,7 +53,7 @@ func add[T any](b *block, name string) *of[T] {
 
 // keptRows is how many rows the memory that is used again is for at the most; a
 // message may have 100,000 parameters.
-const keptRows = 1 << 16
+const keptRows = 1 << 15
 
 func (b *block) reset() {
 	for _, c := range b.columns {
