@@ -29,7 +29,16 @@ type of[T any] struct{ rows []T }
 
 func (c *of[T]) add(v T)  { c.rows = append(c.rows, v) }
 func (c *of[T]) all() any { return c.rows }
-func (c *of[T]) reset()   { clear(c.rows); c.rows = c.rows[:0] }
+
+// reset keeps the memory, but not what the rows held.
+func (c *of[T]) reset() {
+	if cap(c.rows) > keptRows {
+		c.rows = nil
+		return
+	}
+	clear(c.rows)
+	c.rows = c.rows[:0]
+}
 
 // words is a LowCardinality column: its driver looks each value up as an
 // interface, so that it is cheapest to make them once.
@@ -42,8 +51,9 @@ func add[T any](b *block, name string) *of[T] {
 	return c
 }
 
-// keptRows is how many rows the memory of a block that is used again is for.
-const keptRows = 1 << 16
+// keptRows is how many rows the memory that is used again is for at the most; a
+// message may have 100,000 parameters.
+const keptRows = 1 << 15
 
 func (b *block) reset() {
 	for _, c := range b.columns {
@@ -79,7 +89,7 @@ var (
 	latest   = time.Date(2262, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
-// known is a time for a Nullable column: nil where there is none, or none that
+// nullable is a time for a Nullable column: nil where there is none, or none that
 // the column can hold.
 func nullable(t time.Time) *time.Time {
 	if t.IsZero() || t.Before(earliest) || !t.Before(latest) {

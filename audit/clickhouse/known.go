@@ -15,7 +15,6 @@ type deviceKey struct{ tenant, serial, oui, class string }
 type device struct {
 	key   deviceKey
 	known map[string]*told
-	begun uint64 // seq before which what is known was looked up; 0: nothing was
 }
 
 // told is a value that is known of a parameter, and where it was told.

@@ -27,9 +27,6 @@ type asked struct {
 type knowledge struct {
 	devices map[deviceKey]*device
 	sets    map[recordKey][]asked
-
-	last    *audit.Head // the head that device was last asked for
-	lastKey deviceKey
 }
 
 // nobody says whether a record is about no device.

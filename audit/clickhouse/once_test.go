@@ -3,8 +3,10 @@ package clickhouse
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -254,4 +256,54 @@ func secret(t *testing.T, reference string) (s configs.Secret) {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// TestRefused sees which errors are of the rows and which may pass.
+func TestRefused(t *testing.T) {
+	e := chtest.Start(t)
+	for _, protocol := range protocols {
+		s := open(t, newConfig(e, protocol))
+		l := story("refused-"+protocol, noon)
+		for _, test := range []struct {
+			code    int
+			refused bool
+		}{{53, true}, {62, true}, {117, true}, {252, false}, {241, false}, {242, false}, {60, false}, {497, false}} {
+			e.Fault(chtest.Fault{Mode: chtest.Error, Code: test.code, Match: "INTO ledger ", At: chtest.AtData})
+			err := s.Write(t.Context(), l.All())
+			var refused *RefusedError
+			var permanent interface{ Permanent() bool }
+			if err == nil || errors.As(err, &refused) != test.refused || errors.As(err, &permanent) {
+				t.Errorf("%s: code %d: %v, want it refused: %v", protocol, test.code, err, test.refused)
+			}
+			e.ClearFaults()
+		}
+		insist(t, s, l.All())
+		check(t, s, l)
+	}
+}
+
+// TestServers sees that a second server is tried where the first is away, and
+// that what is there is then asked after.
+func TestServers(t *testing.T) {
+	e := chtest.Start(t, chtest.WithTLS("", ""))
+	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody.Close()
+	for protocol, address := range map[string]string{"native": e.NativeTLS, "http": e.HTTPS} {
+		c := newConfig(e, protocol)
+		c.Servers = []configs.Address{configs.Address(nobody.Addr().String()), configs.Address(address)}
+		c.TLS = TLS{Enabled: true, CA: configs.Path(e.Certificate)}
+		c.Compression = "zstd"
+		s := open(t, c)
+		l := story("servers", noon)
+		insist(t, s, l.Batch(1, 10))
+		insist(t, s, l.Batch(11, l.Last()))
+		check(t, s, l)
+		c.TLS.CA = ""
+		if err := newStore(t, c).Open(t.Context()); err == nil || !strings.Contains(err.Error(), "certificate") {
+			t.Errorf("%s: a server whose certificate nobody has signed: %v", protocol, err)
+		}
+	}
 }

@@ -11,7 +11,6 @@ import (
 
 	ch "github.com/ClickHouse/clickhouse-go/v2"
 
-	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/audit/journal"
 )
 
@@ -108,7 +107,8 @@ func (w *writer) refill(ctx context.Context) error {
 	c, size, month := &cut{}, 0, uint32(0)
 	flush := func() error {
 		err := w.flush(ctx, c)
-		c, size, w.rows = &cut{}, 0, audit.Rows{}
+		c, size = &cut{}, 0
+		w.resetRows()
 		return err
 	}
 	err := w.store.each(ctx, "SELECT toYYYYMM(at), toString(log), seq, toString(leaf), salt, bytes FROM ledger WHERE bytes != '' ORDER BY at, log, seq", func(scan func(...any) error) error {

@@ -57,6 +57,10 @@ func (w *writer) write(ctx context.Context, b *audit.Batch) (err error) {
 	doubt := w.store.moved.Swap(false) || w.log != b.Log || w.next == 0 || b.First != w.next
 	w.next = 0
 	defer func() {
+		// The records' bytes are the caller's.
+		w.tables.reset()
+		w.ledger.reset()
+		w.latest.reset()
 		if err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
 			err = fmt.Errorf("%w (%w)", err, ctx.Err())
 		}
@@ -141,7 +145,7 @@ func (c *cut) between(from *record) string {
 
 // read projects entries up to the end of a month.
 func (w *writer) read(log string, entries []journal.Entry) (*cut, error) {
-	w.rows = audit.Rows{}
+	w.resetRows()
 	c := &cut{log: log, records: make([]record, 0, len(entries))}
 	month := time.Time{}
 	hash := sha256.New()
@@ -168,6 +172,14 @@ func (w *writer) read(log string, entries []journal.Entry) (*cut, error) {
 		c.records = append(c.records, *of)
 	}
 	return c, nil
+}
+
+func (w *writer) resetRows() {
+	if cap(w.rows.Parameters) > keptRows {
+		w.rows = audit.Rows{}
+		return
+	}
+	w.rows.Reset()
 }
 
 // projected adds the rows of a record to those of its cut.

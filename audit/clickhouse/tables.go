@@ -1,7 +1,6 @@
 package clickhouse
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/cwmpgate/cwmpgate/audit"
@@ -343,7 +342,6 @@ func (t *sessionsTable) add(h *head, s *audit.SessionRow) {
 	t.undelivered.add(s.Undelivered)
 }
 
-// eventsTable are refusals or security: what was done to nobody's message.
 type refusalsTable struct {
 	heads
 	sender, reason, listener, acs *words
@@ -459,6 +457,3 @@ func (t *latestTable) add(d *device, name string, k *told) {
 	t.last.add([]any{k.at, k.log, k.seq, k.item, k.sent, k.value, k.secret, k.kind, k.cut, k.sha256})
 	t.end(k.seq, int(k.item))
 }
-
-// number is a number as it stands in a statement.
-func number[N int | uint64](n N) string { return strconv.FormatUint(uint64(n), 10) }
