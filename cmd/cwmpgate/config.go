@@ -100,6 +100,9 @@ func (c *config) Validate(at configs.At) {
 			at.Item("listeners", i).Errorf("address", "%s is there twice", l.Address)
 		}
 		addresses[l.Address.String()] = true
+		if l.TLS != nil && len(l.TLS.ACME) > 0 && c.Certificates.ACME == nil && !at.Wrong("certificates") {
+			at.Item("listeners", i).Errorf("tls.acme", "there is no certificates.acme, which says from whom certificates are got")
+		}
 	}
 	for i, t := range c.Tenants {
 		item := at.Item("tenants", i)
