@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -56,7 +57,7 @@ func New(cfg Config, opt Options) (*Manager, error) {
 		issuer.CA = certmagic.LetsEncryptProductionCA
 	}
 	if cfg.Account != nil {
-		issuer.ExternalAccount = &acme.EAB{KeyID: cfg.Account.ID, MACKey: string(cfg.Account.MAC.Bytes())}
+		issuer.ExternalAccount = &acme.EAB{KeyID: cfg.Account.ID, MACKey: strings.TrimSpace(string(cfg.Account.MAC.Bytes()))}
 	}
 	m := &Manager{cfg: cfg, opt: opt}
 	for range cfg.keys() {
