@@ -133,7 +133,8 @@ journal: {directory: j}
 		{"acs.example.com", "certificates: {acme: {storage: s, agree: true, keys: [dsa]}}", `"dsa" is not ecdsa or rsa`},
 		{"acs.example.com", "certificates: {acme: {storage: s, agree: true, http_port: 0, tls_port: 0}}", "no challenge left"},
 		{"acs.example.com", "certificates: {acme: {storage: s, agree: true, ca: text.pem}}", "ca holds no certificate"},
-		{"\"*.example.com\"", "certificates: {acme: {storage: s, agree: true}}", `"\*.example.com" is no host name`},
+		{"\"*.example.com\"", "certificates: {acme: {storage: s, agree: true}}", "a wildcard can only be shown by certificates.acme.dns"},
+		{"A.example.com", "certificates: {acme: {storage: s, agree: true}}", `"A.example.com" is no host name`},
 	} {
 		file := filepath.Join(dir, "wrong.yaml")
 		if err := os.WriteFile(file, fmt.Appendf(nil, acmeFrame, c.names, c.acme), 0o600); err != nil {

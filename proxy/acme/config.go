@@ -23,6 +23,7 @@ type Config struct {
 	Keys      []string     `yaml:"keys" doc:"Kinds of keys: ecdsa, and rsa besides for CPEs that verify nothing else. Without any, ecdsa alone."`
 	HTTPPort  int          `yaml:"http_port" min:"0" max:"65535" doc:"Port for HTTP-01 challenges, open while one is under way; the CA asks at 80, so that another must be led here. 0: no HTTP-01."`
 	TLSPort   int          `yaml:"tls_port" min:"0" max:"65535" doc:"Port for TLS-ALPN-01 challenges: a listener's, or else open while one is under way. The CA asks at 443. 0: no TLS-ALPN-01."`
+	DNS       *DNS         `yaml:"dns" doc:"DNS-01 challenges, for wildcards or where the CA cannot come here; then they are the only ones."`
 	Account   *Account     `yaml:"external_account" doc:"Account at the CA that this one is bound to, where the CA wants it."`
 }
 
@@ -48,8 +49,8 @@ func (c *Config) Validate(at configs.At) {
 			at.Item("keys", i).Errorf("", "%q is not ecdsa or rsa, each once", k)
 		}
 	}
-	if c.HTTPPort == 0 && c.TLSPort == 0 {
-		at.Errorf("http_port", "with http_port and tls_port 0 there is no challenge left")
+	if c.HTTPPort == 0 && c.TLSPort == 0 && c.DNS == nil {
+		at.Errorf("http_port", "with http_port and tls_port 0 and no dns there is no challenge left")
 	}
 	if !c.Agree && !at.Wrong("agree") {
 		at.Errorf("agree", "the CA gives no certificate to who does not agree to its terms: read them, and set agree: true")

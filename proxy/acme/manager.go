@@ -59,6 +59,9 @@ func New(cfg Config, opt Options) (*Manager, error) {
 	if cfg.Account != nil {
 		issuer.ExternalAccount = &acme.EAB{KeyID: cfg.Account.ID, MACKey: strings.TrimSpace(string(cfg.Account.MAC.Bytes()))}
 	}
+	if cfg.DNS != nil {
+		issuer.DNS01Solver = cfg.DNS.solver()
+	}
 	m := &Manager{cfg: cfg, opt: opt}
 	for range cfg.keys() {
 		m.issuers = append(m.issuers, issuer)
@@ -129,7 +132,7 @@ func (m *Manager) Certificate(hello *tls.ClientHelloInfo, names []string) (*tls.
 		return nil, certs.ErrNone
 	}
 	named, unnamed := *hello, *hello
-	if !slices.Contains(names, hello.ServerName) && !certs.IsChallenge(hello.SupportedProtos) {
+	if !isOneOf(hello.ServerName, names) && !certs.IsChallenge(hello.SupportedProtos) {
 		named.ServerName = names[0]
 	}
 	unnamed.ServerName = "" // names have been looked at
@@ -150,6 +153,13 @@ func (m *Manager) Certificate(hello *tls.ClientHelloInfo, names []string) (*tls.
 		return nil, fmt.Errorf("%w: %w", certs.ErrNone, failed)
 	}
 	return first, nil
+}
+
+// isOneOf tells whether name is among names, or a label below a wildcard of them.
+func isOneOf(name string, names []string) bool {
+	name = strings.ToLower(name)
+	_, above, _ := strings.Cut(name, ".")
+	return slices.Contains(names, name) || slices.Contains(names, "*."+above)
 }
 
 // Held are the certificates that there are for names.

@@ -20,7 +20,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,6 +36,8 @@ type Pebble struct {
 	Directory  string // URL
 	CA         string // file of its own certificate; the key is in key.pem beside it
 	HTTP, TLS  int    // ports at which it looks for the answers to challenges
+	DNS        string // address of its name server, which takes updates for Zone
+	names      *nameServer
 	management string
 	trusted    *http.Client
 }
@@ -81,6 +86,8 @@ func Start(t testing.TB, validity time.Duration) *Pebble {
 		"httpPort": p.HTTP, "tlsPort": p.TLS, "keyAlgorithm": "ecdsa",
 		"profiles": map[string]any{"default": map[string]any{"description": "short", "validityPeriod": int(validity.Seconds())}},
 	}}
+	p.names = &nameServer{txt: map[string][]string{}}
+	p.DNS = serveDNS(t, p.names)
 	text, err := json.Marshal(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +96,7 @@ func Start(t testing.TB, validity time.Duration) *Pebble {
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(ctx, binary, "-config", file, "-dnsserver", serveDNS(t))
+	cmd := exec.CommandContext(ctx, binary, "-config", file, "-dnsserver", p.DNS)
 	cmd.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1")
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
@@ -178,6 +185,9 @@ func writeCertificate(t testing.TB, dir string) *http.Client {
 	return &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: pool}}}
 }
 
+// Records is how many TXT records are left at the name server.
+func (p *Pebble) Records() int { return p.names.records() }
+
 // Own is pebble's own certificate, signed by itself.
 func (p *Pebble) Own(t testing.TB) tls.Certificate {
 	t.Helper()
@@ -188,27 +198,83 @@ func (p *Pebble) Own(t testing.TB) tls.Certificate {
 	return c
 }
 
-// serveDNS says that every name is this machine's.
-func serveDNS(t testing.TB) (address string) {
+// Of the zone that the name server has, and of who may update it.
+const (
+	Zone    = "example.test."
+	KeyName = "gateway."
+	Key     = "c2VjcmV0LW9mLXRoZS10ZXN0cy0xMjM0NTY3ODkwMTI="
+)
+
+// nameServer has the zone; every name in it is this machine's.
+type nameServer struct {
+	mu  sync.Mutex
+	txt map[string][]string
+}
+
+func (n *nameServer) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	a := new(dns.Msg).SetReply(q)
+	ask := q.Question[0]
+	soa := &dns.SOA{Hdr: dns.RR_Header{Name: Zone, Rrtype: dns.TypeSOA, Class: dns.ClassINET}, Ns: "ns." + Zone, Mbox: "root." + Zone}
+	switch {
+	case q.Opcode == dns.OpcodeUpdate && (q.IsTsig() == nil || w.TsigStatus() != nil || ask.Name != Zone):
+		a.Rcode = dns.RcodeNotAuth
+	case q.Opcode == dns.OpcodeUpdate:
+		for _, rr := range q.Ns {
+			name, text := strings.ToLower(rr.Header().Name), rr.(*dns.TXT).Txt[0]
+			if rr.Header().Class == dns.ClassNONE {
+				n.txt[name] = slices.DeleteFunc(n.txt[name], func(t string) bool { return t == text })
+			} else {
+				n.txt[name] = append(n.txt[name], text)
+			}
+		}
+		a.SetTsig(KeyName, dns.HmacSHA256, 300, time.Now().Unix())
+	case ask.Qtype == dns.TypeA:
+		a.Answer = append(a.Answer, &dns.A{Hdr: dns.RR_Header{Name: ask.Name, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.IPv4(127, 0, 0, 1)})
+	case ask.Qtype == dns.TypeTXT:
+		for _, text := range n.txt[strings.ToLower(ask.Name)] {
+			a.Answer = append(a.Answer, &dns.TXT{Hdr: dns.RR_Header{Name: ask.Name, Rrtype: dns.TypeTXT, Class: dns.ClassINET}, Txt: []string{text}})
+		}
+	case ask.Qtype == dns.TypeSOA && strings.EqualFold(ask.Name, Zone):
+		a.Answer = append(a.Answer, soa)
+	default:
+		a.Ns = append(a.Ns, soa)
+	}
+	w.WriteMsg(a)
+}
+
+// records is how many TXT records there are.
+func (n *nameServer) records() (count int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, list := range n.txt {
+		count += len(list)
+	}
+	return count
+}
+
+// serveDNS runs the name server until the test ends.
+func serveDNS(t testing.TB, handler *nameServer) (address string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") // pebble asks over TCP
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(freePort(t)))) // pebble asks over TCP
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &dns.Server{Listener: listener, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
-		a := new(dns.Msg).SetReply(q)
-		if q.Question[0].Qtype == dns.TypeA {
-			a.Answer = append(a.Answer, &dns.A{
-				Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.IPv4(127, 0, 0, 1),
-			})
-		}
-		w.WriteMsg(a)
-	})}
-	ended := make(chan error, 1)
-	go func() { ended <- server.ActivateAndServe() }()
+	conn, err := net.ListenPacket("udp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	for _, s := range []*dns.Server{{Listener: listener}, {PacketConn: conn}} {
+		s.Handler, s.TsigSecret = handler, map[string]string{KeyName: Key}
+		s.MsgAcceptFunc = func(h dns.Header) dns.MsgAcceptAction { return dns.MsgAccept }
+		serving.Go(func() { s.ActivateAndServe() })
+	}
 	t.Cleanup(func() {
-		server.Shutdown()
-		<-ended
+		listener.Close()
+		conn.Close()
+		serving.Wait()
 	})
 	return listener.Addr().String()
 }
