@@ -7,6 +7,7 @@ import (
 	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/configs"
 	"github.com/cwmpgate/cwmpgate/cwmp"
+	"github.com/cwmpgate/cwmpgate/proxy/acme"
 	"github.com/cwmpgate/cwmpgate/proxy/certs"
 	"github.com/cwmpgate/cwmpgate/proxy/h1"
 	"github.com/cwmpgate/cwmpgate/proxy/identity"
@@ -150,6 +151,7 @@ type SourcePrefix struct {
 // Certificates is how certificates, authorities and revocation lists are kept.
 type Certificates struct {
 	CheckEvery configs.Duration `yaml:"check_every" min:"10ms" doc:"How often their files are looked at. What has changed holds for new connections; those that are open go on."`
+	ACME       *acme.Config     `yaml:"acme" doc:"The CA of listeners whose tls.acme has names."`
 	WarnBefore configs.Duration `yaml:"warn_before" doc:"How long before one ends the log warns of it, once a day."`
 }
 

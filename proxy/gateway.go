@@ -16,6 +16,7 @@ import (
 
 	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/cwmp"
+	"github.com/cwmpgate/cwmpgate/proxy/acme"
 	"github.com/cwmpgate/cwmpgate/proxy/certs"
 	"github.com/cwmpgate/cwmpgate/proxy/h1"
 	"github.com/cwmpgate/cwmpgate/proxy/identity"
@@ -30,6 +31,7 @@ type Gateway struct {
 	metrics    *gatewayMetrics
 	tenants    []*tenant
 	listeners  []*listener
+	acme       *acme.Manager // nil: no listener has its certificates from there
 	sessions   *sessions
 	gate       *gate
 	buffers    *buffers
@@ -66,6 +68,10 @@ func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.
 		}
 		g.tenants = append(g.tenants, t)
 	}
+	source, err := g.newACME()
+	if err != nil {
+		return nil, err
+	}
 	for _, lc := range cfg.Listeners {
 		l := &listener{gateway: g, cfg: lc, name: lc.Name}
 		if l.name == "" {
@@ -73,7 +79,7 @@ func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.
 		}
 		if lc.TLS != nil {
 			var err error
-			if l.tls, err = certs.New(*lc.TLS, clientsBehind(l.name, cfg.Tenants), log); err != nil {
+			if l.tls, err = certs.New(*lc.TLS, clientsBehind(l.name, cfg.Tenants), source(lc.TLS), log); err != nil {
 				return nil, fmt.Errorf("listener %s: %w", l.name, err)
 			}
 		}
@@ -173,6 +179,13 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer cut()
 	var accepting, conns, keeping sync.WaitGroup
 	keeping.Go(func() { g.keepCertificates(ctx) })
+	if g.acme != nil {
+		keeping.Go(func() {
+			if err := g.acme.Run(serving); err != nil {
+				g.log.Error().Err(err).Msg("get certificates by ACME")
+			}
+		})
+	}
 	defer keeping.Wait()
 	for _, l := range g.listeners {
 		accepting.Go(func() { l.accept(serving, &conns) })

@@ -249,7 +249,7 @@ func (x *exchange) learn() {
 		challengeNonces(x.resp.Fields, func(nonce string) { t.give(s, x.tenant.nonceKey(nonce)) })
 	}
 	t.challenge(s, x.resp.Status == 401 && !s.state.Accepted())
-	if x.resp.Status/100 == 2 && s.origin.Identity != audit.IdentityCertificate && x.tenant.identity.Names(x.creds.user, s.origin.Device) {
+	if x.resp.Status/100 == 2 && !s.isKnownBy(audit.IdentityHTTP) && x.tenant.identity.Names(x.creds.user, s.origin.Device) {
 		s.reaches(audit.IdentityHTTP)
 		for _, rival := range t.verified(s, x.creds.user) {
 			x.gateway.endFromOutside(rival, audit.EndSuperseded, x.conn)

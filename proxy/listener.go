@@ -119,6 +119,10 @@ func (l *listener) handle(ctx context.Context, c net.Conn) {
 	}
 	c.SetDeadline(time.Time{})
 	state := tc.ConnectionState()
+	if state.NegotiatedProtocol == certs.ChallengeProtocol {
+		tc.Close() // the CA has seen what it came for
+		return
+	}
 	g.metrics.handshakes.Inc()
 	l.shakes(state.Version, state.CipherSuite).Inc()
 	newConn(l, tc, &state, peer).serve(ctx)

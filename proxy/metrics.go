@@ -19,6 +19,8 @@ type gatewayMetrics struct {
 	lostAnswers      *metrics.Counter
 	handshakes       *metrics.Counter
 	reloads          *metrics.Counter // of certificates
+	acmeObtained     *metrics.Counter
+	acmeFailures     *metrics.Counter
 	reloadFailures   *metrics.Counter
 	acceptErrors     *metrics.Counter
 	connectionErrors *metrics.Counter
@@ -34,6 +36,8 @@ func newGatewayMetrics(set *metrics.Set, g *Gateway) *gatewayMetrics {
 		extraEmpty:       set.NewCounter("cwmpgate_extra_empty_posts_total"),
 		lostAnswers:      set.NewCounter("cwmpgate_answers_not_delivered_total"),
 		handshakes:       set.NewCounter("cwmpgate_tls_handshakes_total"),
+		acmeObtained:     set.NewCounter("cwmpgate_acme_certificates_total"),
+		acmeFailures:     set.NewCounter("cwmpgate_acme_failures_total"),
 		reloads:          set.NewCounter("cwmpgate_certificates_reloads_total"),
 		reloadFailures:   set.NewCounter("cwmpgate_certificates_reload_failures_total"),
 		acceptErrors:     set.NewCounter("cwmpgate_accept_errors_total"),

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"slices"
 
 	"github.com/cwmpgate/cwmpgate/audit/clickhouse"
 	"github.com/cwmpgate/cwmpgate/audit/retention"
@@ -107,6 +108,12 @@ func (c *config) Validate(at configs.At) {
 			at.Item("listeners", i).Errorf("address", "%s is there twice", l.Address)
 		}
 		addresses[l.Address.String()] = true
+		if l.TLS != nil && len(l.TLS.ACME) > 0 && c.Certificates.ACME == nil && !at.Wrong("certificates") {
+			at.Item("listeners", i).Errorf("tls.acme", "there is no certificates.acme, which says from whom certificates are got")
+		}
+		if l.TLS != nil && c.Certificates.ACME != nil && c.Certificates.ACME.DNS == nil && slices.ContainsFunc(l.TLS.ACME, func(name string) bool { return name[0] == '*' }) {
+			at.Item("listeners", i).Errorf("tls.acme", "a wildcard can only be shown by certificates.acme.dns")
+		}
 	}
 	for i, t := range c.Tenants {
 		item := at.Item("tenants", i)
