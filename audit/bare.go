@@ -54,7 +54,7 @@ func appendWord(dst, word []byte, m *memory) []byte {
 	if query < 0 {
 		query = len(rest)
 	}
-	return appendQuery(append(dst, rest[:query]...), rest[query:], m)
+	return appendQuery(appendPath(dst, rest[:query], m), rest[query:], m)
 }
 
 // maskWords takes out of a fault's text what stands behind a word like
@@ -102,7 +102,7 @@ func namesSecret(word []byte) (user, is bool) {
 	case "user", "username", "login":
 		return true, true
 	}
-	return false, guess(strip(folded)) != plain
+	return false, guessName(word, strip(folded)) != plain
 }
 
 // assigned gives the place of what the word that ends at i is said to be:

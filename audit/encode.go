@@ -49,7 +49,9 @@ func (e *encoder) head(kind, node string, o *Origin) {
 	if o != nil {
 		dst = appendMember(dst, "tenant", o.Tenant)
 		dst = appendMember(dst, "session", o.Session)
-		dst = appendCount(dst, "n", int64(o.N))
+		if kind != KindTransfer { // which is no step of the session's, and may outlive it
+			dst = appendCount(dst, "n", int64(o.N))
+		}
 		dst = appendDevice(dst, o.Device)
 		dst = appendMember(dst, "identity", o.Identity)
 		dst = appendConnection(dst, o.Connection)

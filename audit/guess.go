@@ -10,7 +10,7 @@ import (
 // looked at again.
 var qualifiers = [...]string{
 	"value", "string", "text", "data", "hex", "ascii", "base", "hash", "md", "sha", "pem",
-	"encrypted", "plain", "old", "new", "current", "confirm", "code", "primary", "secondary",
+	"encrypted", "enc", "plain", "old", "new", "current", "confirm", "code", "primary", "secondary",
 	"content", "contents",
 }
 
@@ -19,6 +19,7 @@ var nouns = [...]string{
 	"password", "passwd", "passwrd", "passwort", "pwd", "passphrase", "pass",
 	"psk", "secret", "key", "token", "credential", "cred", "community", "cookie",
 	"configfile", "config_file", "configurationfile", // a whole configuration with all that is in it
+	"adminpw", "userpw", "rootpw", "loginpw", "webpw", "wifipw", "wlanpw", "guestpw", "ppppw", "ftppw", "httppw",
 }
 
 // innocent are names that end like one and hold none.
@@ -47,6 +48,26 @@ func guess(name []byte) class {
 	}
 	return plain
 }
+
+// guessName is guess for a name as it was sent, of which noun is the folded and
+// stripped form: that PW is a word of its own shows in its letters alone, as in
+// AdminPW and admin_pw, but not StepW.
+func guessName(name, noun []byte) class {
+	if c := guess(noun); c != plain {
+		return c
+	}
+	n := len(noun)
+	if n < 2 || !endsIn(noun, "pw") || len(name) < n || !bytes.EqualFold(name[:n], noun) {
+		return plain // where blanks stand in it, letters say nothing
+	}
+	p := name[n-2]
+	if n > 2 && isLetter(name[n-3]) && !('A' <= p && p <= 'Z' && 'a' <= name[n-3] && name[n-3] <= 'z') {
+		return plain
+	}
+	return guessed
+}
+
+func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 
 // Words by their last letter, in the order in which they stand above: nearly
 // every name would be asked for nearly every word in vain.

@@ -32,7 +32,10 @@ func appendMasked(dst, text []byte, whole bool, m *memory) []byte {
 			if path < 0 {
 				path = len(text)
 			}
-			return appendQuery(appendBare(dst, text[:path], m), text[path:], m)
+			if bytes.IndexByte(text[:path], ';') < 0 {
+				return appendQuery(appendBare(dst, text[:path], m), text[path:], m)
+			}
+			return appendQuery(appendPath(dst, appendBare(nil, text[:path], m), m), text[path:], m)
 		}
 		lead = len(text) - len(bytes.TrimLeft(text, "/"))
 		return appendURL(append(dst, text[:lead]...), text[lead:], m)
@@ -76,8 +79,32 @@ func appendURL(dst, rest []byte, m *memory) []byte {
 		m.add(base[:host-1])
 		m.add(password)
 	}
-	dst = append(dst, base[host:]...)
-	return appendQuery(dst, rest[query:], m)
+	return appendQuery(appendPath(dst, base[host:], m), rest[query:], m)
+}
+
+// appendPath appends what stands before a query, with the values of parameters
+// in its path masked: a server's session may be one, as in ;jsessionid=….
+func appendPath(dst, path []byte, m *memory) []byte {
+	for {
+		at := bytes.IndexByte(path, ';')
+		if at < 0 {
+			return append(dst, path...)
+		}
+		dst = append(dst, path[:at+1]...)
+		path = path[at+1:]
+		end := bytes.IndexAny(path, ";/\\")
+		if end < 0 {
+			end = len(path)
+		}
+		name, value, named := bytes.Cut(path[:end], []byte("="))
+		if !named || len(value) == 0 {
+			dst = append(dst, path[:end]...)
+		} else {
+			m.add(value)
+			dst = append(append(append(dst, name...), '='), masked...)
+		}
+		path = path[end:]
+	}
 }
 
 // userInfoEnd is where the host begins. The user-info ends at the last @ of

@@ -124,6 +124,7 @@ type Filter struct {
 	Kind      string    // of the record; for records
 	Since     time.Time // at or after
 	Until     time.Time // before
+	Identity  string    // at least this, one of Identities; not for records
 	Outcome   string    // one of Outcomes; for changes, transfers and rpcs; for sessions, SessionEnd.How
 	Log       string
 	After     uint64 // only rows with a greater seq, to follow a log

@@ -47,6 +47,19 @@ func SessionEnds() []string {
 	return []string{EndClean, EndSuperseded, EndTimeout, EndACSFailed, EndACSError, EndRefused, EndShutdown}
 }
 
+// What the identity of a device rests on, the weakest first. The closed list.
+const (
+	IdentityClaimed     = "claimed"     // on nothing but its DeviceId
+	IdentityClass       = "class"       // on a certificate of its product
+	IdentityHTTP        = "http"        // on credentials that were accepted and name it
+	IdentityCertificate = "certificate" // on a certificate that names it
+)
+
+// Identities gives the closed list, the weakest first.
+func Identities() []string {
+	return []string{IdentityClaimed, IdentityClass, IdentityHTTP, IdentityCertificate}
+}
+
 // What a system record is about. The closed list of this version.
 const (
 	SystemStart = "start"
@@ -54,6 +67,7 @@ const (
 	SystemGap   = "gap"   // records are missing
 	SystemStore = "store" // trouble with a store
 	SystemClock = "clock" // the wall clock was set
+	SystemTrim  = "trim"  // the journal keeps records for less time than it should
 )
 
 // Device is what an Inform's DeviceId says, as sent but trimmed: three names
@@ -86,7 +100,7 @@ type Origin struct {
 	Tenant   string
 	Session  string
 	Device   Device
-	Identity string // "certificate", "http", "class", "claimed"; empty where unknown
+	Identity string // one of IdentityClaimed …; empty where unknown
 	ACS      string
 	ACSNode  string
 	Redactor *Redactor // the tenant's; nil: every secret becomes "set"
@@ -115,12 +129,12 @@ type Transfer struct {
 	Method   string
 	URL      string // as requested; its user-info and query values are masked here
 	Status   int    // of the answer, 0 where none came
-	Bytes    int64  // of the file, as delivered
+	Bytes    int64  // that passed: of the answer's body, or of the request's where it brought one
 	SHA256   string // lower-case hex, of whole files only
 	Began    time.Time
 	Duration time.Duration
 	Range    bool   // a part was asked for
-	Complete bool   // the answer was delivered to its end
+	Complete bool   // a whole file passed
 	Error    string // what broke it off
 }
 

@@ -44,6 +44,7 @@ type Recorder struct {
 	metrics  recorderMetrics
 	alike    coalescer
 	clock    clockWatch
+	owed     owed
 	stopped  atomic.Bool
 
 	losing atomic.Bool // losses is not empty
@@ -79,10 +80,14 @@ func NewRecorder(cfg Config, j *journal.Journal, set *metrics.Set) *Recorder {
 }
 
 // Close writes the refusals and security events that are still being put
-// together, and what was lost and not told yet. Later ones are written each at
-// once.
+// together, the ends of sessions that are owed, and what was lost and not told
+// yet. Later ones are written each at once.
 func (r *Recorder) Close() {
 	r.alike.close()
+	r.payOwed()
+	if n := r.owed.drop(); n > 0 {
+		r.lost(n, time.Now())
+	}
 	if r.losing.Load() {
 		r.tellGap(true)
 	}
@@ -126,10 +131,17 @@ func (t Ticket) Wait(ctx context.Context) error {
 	if err != nil {
 		return t.r.failed(fmt.Errorf("make record durable: %w", err))
 	}
-	if t.r.losing.Load() {
-		t.r.tellGap(false)
-	}
+	t.r.settleUp()
 	return nil
+}
+
+// settleUp is called when the journal is well as far as one can know: it writes
+// what was owed, and tells what was lost.
+func (r *Recorder) settleUp() {
+	r.payOwed()
+	if r.losing.Load() {
+		r.tellGap(false)
+	}
 }
 
 // Message records one message of either side. Empty messages have no record.
@@ -159,24 +171,34 @@ func (r *Recorder) Message(o *Origin, t cwmp.Turn, v Verdict) (Ticket, error) {
 	return Ticket{}, nil
 }
 
-// SessionEnd records the end of a session.
+// SessionEnd records the end of a session. Where the journal does not take it
+// now, it is written when the journal is well again, and the ticket waits for
+// nothing.
 func (r *Recorder) SessionEnd(o *Origin, s SessionEnd) (Ticket, error) {
 	e := r.encoder()
 	defer r.release(e)
 	o.N++
 	e.session(r.cfg.Node, o, &s)
-	return r.appendOne(e, KindSession, o)
+	t, err := r.append(e, KindSession)
+	switch {
+	case err == nil:
+	case !r.owed.keep(e.rest):
+		o.N--
+		return r.notTaken(err)
+	case r.cfg.OnFailure == FailStop:
+		return Ticket{}, r.failed(err)
+	}
+	o.Connection = nil
+	return t, nil
 }
 
-// Transfer records a file request. o may be nil where no session is known.
+// Transfer records a file request. o says whose it is and which connection it
+// came over, and may be nil where nothing is known.
 func (r *Recorder) Transfer(o *Origin, t Transfer) (Ticket, error) {
 	e := r.encoder()
 	defer r.release(e)
-	if o != nil {
-		o.N++
-	}
 	e.transfer(r.cfg.Node, o, &t)
-	return r.appendOne(e, KindTransfer, o)
+	return r.appendOne(e, KindTransfer)
 }
 
 // System records an event of the gateway.
@@ -184,7 +206,7 @@ func (r *Recorder) System(s System) (Ticket, error) {
 	e := r.encoder()
 	defer r.release(e)
 	e.system(r.cfg.Node, &s)
-	return r.appendOne(e, KindSystem, nil)
+	return r.appendOne(e, KindSystem)
 }
 
 // Refusal records a refused message: one record for all of one second that
@@ -252,17 +274,17 @@ func (r *Recorder) encoder() *encoder {
 }
 
 // appendOne appends a record that only its caller may wait for.
-func (r *Recorder) appendOne(e *encoder, kind string, o *Origin) (Ticket, error) {
+func (r *Recorder) appendOne(e *encoder, kind string) (Ticket, error) {
 	t, err := r.append(e, kind)
-	if err == nil {
-		if o != nil {
-			o.Connection = nil
-		}
-		return t, nil
+	if err != nil {
+		return r.notTaken(err)
 	}
-	if o != nil {
-		o.N--
-	}
+	return t, nil
+}
+
+// notTaken is what becomes of a record that only its caller would have waited
+// for.
+func (r *Recorder) notTaken(err error) (Ticket, error) {
 	if r.cfg.OnFailure != FailPass {
 		r.lost(1, time.Now())
 	}
@@ -271,8 +293,8 @@ func (r *Recorder) appendOne(e *encoder, kind string, o *Origin) (Ticket, error)
 
 func (r *Recorder) append(e *encoder, kind string) (Ticket, error) {
 	t, err := r.take(e, kind)
-	if err == nil && r.losing.Load() {
-		r.tellGap(false)
+	if err == nil {
+		r.settleUp()
 	}
 	return t, err
 }

@@ -168,7 +168,7 @@ func TestPass(t *testing.T) {
 				t.Fatalf("not passed: %v", err)
 			}
 		}
-		if _, err := b.SessionEnd(o, SessionEnd{How: EndClean}); err != nil {
+		if _, err := b.Transfer(o, Transfer{Method: "GET", URL: "/fw.bin"}); err != nil {
 			t.Fatal(err)
 		}
 		b.heal()

@@ -111,15 +111,16 @@ type nameScratch struct{ leaf, folded, canonical []byte }
 // classify tells what the value of a parameter is. Most names are done with
 // once their last segment has been looked at.
 func (r *Redactor) classify(name []byte, n *nameScratch) class {
-	n.leaf = fold(n.leaf[:0], leafOf(name))
+	sent := trimSpace(leafOf(name))
+	n.leaf = fold(n.leaf[:0], sent)
 	leaf := n.leaf
 	noun := strip(leaf)
-	c := guess(noun)
+	c := guessName(sent, noun)
 	listed := r.leaves[string(leaf)]
 	bare := len(noun) == 0 || string(noun) == "key" // its object tells
 	config := string(leaf) == "configfile"
 	switch {
-	case string(leaf) == "connectionrequesturl":
+	case isOwnURL(noun):
 		return ownURL
 	case listed, bare, config, r.patterns != nil:
 	case c == plain && bytes.HasSuffix(leaf, []byte("url")):
@@ -149,6 +150,17 @@ func (r *Redactor) classify(name []byte, n *nameScratch) class {
 		return anyURL
 	}
 	return c
+}
+
+// isOwnURL says whether a name is that of the CPE's ConnectionRequestURL, or one
+// that a vendor gives to such a URL of its own.
+func isOwnURL(noun []byte) bool {
+	for _, word := range [...]string{"connectionrequesturl", "connectionrequrl", "connrequesturl", "connrequrl"} {
+		if endsIn(noun, word) {
+			return true
+		}
+	}
+	return false
 }
 
 // appendSecret appends what stands in a record in place of a secret, quoted.

@@ -160,7 +160,7 @@ type TransferRow struct {
 	Began          time.Time
 	DurationMicros int64
 	Range          bool
-	Complete       bool // all bytes of the answer were delivered
+	Complete       bool // a whole file passed
 	Error          string
 	Peer           string // of bytes: where the CPE's connection came from
 }

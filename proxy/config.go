@@ -9,6 +9,7 @@ import (
 	"github.com/cwmpgate/cwmpgate/cwmp"
 	"github.com/cwmpgate/cwmpgate/proxy/certs"
 	"github.com/cwmpgate/cwmpgate/proxy/h1"
+	"github.com/cwmpgate/cwmpgate/proxy/identity"
 	"github.com/cwmpgate/cwmpgate/proxy/upstream"
 )
 
@@ -28,7 +29,8 @@ type Tenant struct {
 	Redaction Redaction         `yaml:"redaction" doc:"How secrets are kept out of the record."`
 	Files     Files             `yaml:"files" doc:"File transfers through the gateway."`
 	Redirects []string          `yaml:"redirects" doc:"Hosts, other than the tenant's own, that an ACS may redirect CPEs to, as host or host:port."`
-	Identity  string            `yaml:"identity" doc:"What an HTTP user name must equal for the device to count as authenticated: a template of {oui}, {productclass} and {serial}."`
+	Identity  string            `yaml:"identity" doc:"What an HTTP user name must equal for the device to count as authenticated: a template of {oui}, {productclass}, {serial} and {mac}. A user name of this form that is another device's is refused."`
+	Clients   *certs.Clients    `yaml:"client_certificates" doc:"Certificates of this tenant's CPEs, in place of what the listener says."`
 }
 
 // SetDefaults gives a tenant its defaults before its section is read.
@@ -39,7 +41,7 @@ func (t *Tenant) Validate(at configs.At) {
 	if len(t.Upstreams) > 1 {
 		at.Errorf("upstreams", "%d entries; this version takes exactly one", len(t.Upstreams))
 	}
-	if _, err := newIdentityTemplate(t.Identity); err != nil {
+	if _, err := identity.ParseTemplate(t.Identity); err != nil {
 		at.Errorf("identity", "%v", err)
 	}
 	if p := t.Match.Path; p != "" && p[0] != '/' {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cwmpgate/cwmpgate/audit"
+	"github.com/cwmpgate/cwmpgate/proxy/certs"
 	"github.com/cwmpgate/cwmpgate/proxy/h1"
 	"github.com/cwmpgate/cwmpgate/proxy/upstream"
 )
@@ -24,10 +25,14 @@ type conn struct {
 	net      net.Conn
 	h1       *h1.ServerConn
 	tls      *tls.ConnectionState // nil on a plain listener
-	peer     string               // address and port
-	addrText []byte               // address
-	prefix   netip.Prefix
-	scheme   []byte
+	shown    *certs.Peer
+	peer     string // address and port
+	// SHA-256 of the certificate that was accepted, in hex; empty where none was
+	// shown.
+	certificate string
+	addrText    []byte // address
+	prefix      netip.Prefix
+	scheme      []byte
 
 	session *session        // the last of this connection; the table's lock guards it
 	served  bool            // it has carried a request; guarded alike
@@ -36,15 +41,19 @@ type conn struct {
 	filesOf *tenant
 }
 
-func newConn(l *listener, c net.Conn, state *tls.ConnectionState) *conn {
+func newConn(l *listener, c net.Conn, state *tls.ConnectionState, shown *certs.Peer) *conn {
 	g := l.gateway
 	addr := addrOf(c.RemoteAddr())
 	out := &conn{
-		gateway: g, listener: l, net: c, tls: state,
+		gateway: g, listener: l, net: c, tls: state, shown: shown,
 		peer: c.RemoteAddr().String(), addrText: []byte(addr.String()), prefix: g.prefixOf(addr), scheme: []byte("http"),
 	}
 	if state != nil {
 		out.scheme = []byte("https")
+	}
+	if len(shown.Chains) > 0 {
+		sum := sha256.Sum256(shown.Chains[0][0].Raw)
+		out.certificate = hex.EncodeToString(sum[:])
 	}
 	out.h1 = h1.NewServer(c, h1.ServerConfig{
 		Limits: g.cfg.h1Limits(), AllowNoHost: l.cfg.AllowNoHost, Scheme: string(out.scheme),
@@ -120,16 +129,37 @@ func (c *conn) facts() *audit.Connection {
 	if c.tls == nil {
 		return f
 	}
-	f.TLS, f.Cipher, f.SNI = strings.TrimPrefix(tls.VersionName(c.tls.Version), "TLS "), c.gateway.cipherName(c.tls.CipherSuite), c.tls.ServerName
-	if len(c.tls.PeerCertificates) > 0 {
-		cert := c.tls.PeerCertificates[0]
-		sum := sha256.Sum256(cert.Raw)
+	f.TLS, f.Cipher, f.SNI = versionName(c.tls.Version), c.gateway.cipherName(c.tls.CipherSuite), c.tls.ServerName
+	if c.certificate != "" {
+		cert := c.shown.Chains[0][0]
 		f.Certificate = &audit.Certificate{
-			Subject: cert.Subject.String(), Serial: cert.SerialNumber.Text(16), SHA256: hex.EncodeToString(sum[:]), NotAfter: cert.NotAfter.UTC(),
+			Subject: cert.Subject.String(), Serial: cert.SerialNumber.Text(16), SHA256: c.certificate, NotAfter: cert.NotAfter.UTC(),
 		}
 	}
 	return f
 }
+
+// judge tells what the CPE has shown of itself to a tenant.
+func (c *conn) judge(t *tenant) (*certs.Shown, error) {
+	trust := t.clients
+	if trust == nil && c.listener.tls != nil {
+		trust = c.listener.tls.Own()
+	}
+	if trust == nil {
+		return nil, nil
+	}
+	shown, err := trust.Judge(c.shown)
+	var refused *certs.Refusal
+	if errors.As(err, &refused) {
+		r := refuse(403, refused.Reason, "tenant %s: %v", t.name, err)
+		r.security, r.claimed = true, refused.Subject
+		return nil, r
+	}
+	return shown, err
+}
+
+// versionName is "1.2" and the like.
+func versionName(v uint16) string { return strings.TrimPrefix(tls.VersionName(v), "TLS ") }
 
 // cipherName is tls.CipherSuiteName, which makes its list anew at each call.
 func (g *Gateway) cipherName(id uint16) string {

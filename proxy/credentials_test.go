@@ -4,7 +4,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/proxy/h1"
 )
 
@@ -39,29 +38,4 @@ func TestChallengeNonces(t *testing.T) {
 	f(`Digest nonce="n1", realm="r"`, "n1")
 	f(`Digest realm="nonce=\"x\"", cnonce="c", nonce=n2`, "n2")
 	f(`Basic realm="r"`)
-}
-
-func TestIdentityTemplate(t *testing.T) {
-	d := audit.Device{OUI: "00005e", Class: "HG-8 Plus%20X", Serial: "AB%2FCD-00 7"}
-	f := func(template, user string, want bool) {
-		t.Helper()
-		id, err := newIdentityTemplate(template)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := id.names(user, d); got != want {
-			t.Errorf("%s names %q: %v, want %v", template, user, got, want)
-		}
-	}
-	f("{oui}-{serial}", "00005E-AB%252FCD-00%207", true)
-	f("{oui}-{serial}", "00005e-AB%2FCD-00 7", true)
-	f("{oui}-{serial}", "00005E-other", false)
-	f("{oui}-{serial}", "", false)
-	f("{oui}-{productclass}-{serial}", "00005E-HG-8%20Plus%2520X-AB%252FCD-00%207", true)
-	f("{serial}", "AB%2FCD-00 7", true)
-	for _, bad := range []string{"", "{oui}", "{serial}{x}", "{serial"} {
-		if _, err := newIdentityTemplate(bad); err == nil {
-			t.Errorf("template %q was taken", bad)
-		}
-	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/cwmp"
+	"github.com/cwmpgate/cwmpgate/proxy/certs"
 	"github.com/cwmpgate/cwmpgate/proxy/h1"
 )
 
@@ -30,6 +31,8 @@ type exchange struct {
 	turn    cwmp.Turn
 	seq     uint64 // of its record, 0 where it has none
 	creds   credentials
+	shown   *certs.Shown // nil: no certificate that the tenant asks for
+	level   string       // of an Inform's device, one of audit.Identities
 
 	resp        *h1.Response
 	answerBody  buffer
@@ -101,7 +104,8 @@ func (x *exchange) inSession(ctx context.Context) error {
 	return x.reply()
 }
 
-// route finds the tenant by listener, Host and path.
+// route finds the tenant by listener, Host and path, and whether the CPE may come
+// to it.
 func (x *exchange) route() error {
 	target := x.req.Target
 	if i := bytes.IndexByte(target, '?'); i >= 0 {
@@ -112,7 +116,9 @@ func (x *exchange) route() error {
 		if t.matches(x.conn.listener.name, x.req.Host, x.path) {
 			x.tenant = t
 			t.metrics.requests.Inc()
-			return nil
+			var err error
+			x.shown, err = x.conn.judge(t)
+			return err
 		}
 	}
 	return refuse(404, reasonNoTenant, "no tenant of listener %s matches the request's Host and path", x.conn.listener.name)
@@ -188,6 +194,11 @@ func (x *exchange) decode() error {
 
 // take turns the session's state by the CPE's message.
 func (x *exchange) take() error {
+	if !x.wasInform {
+		if err := x.userNames(x.session.origin.Device); err != nil {
+			return err
+		}
+	}
 	turn, err := x.session.state.FromCPE(x.message)
 	if err != nil {
 		return refuse(400, reasonSequence, "%v", err)
@@ -205,6 +216,7 @@ func (x *exchange) take() error {
 	}
 	if x.wasInform {
 		s.origin.Device = deviceOf(x.message)
+		s.reaches(x.level)
 		x.gateway.sessions.named(s, deviceKey(x.tenant.name, s.origin.Device))
 	}
 	return nil

@@ -18,6 +18,7 @@ import (
 	"github.com/cwmpgate/cwmpgate/cwmp"
 	"github.com/cwmpgate/cwmpgate/proxy/certs"
 	"github.com/cwmpgate/cwmpgate/proxy/h1"
+	"github.com/cwmpgate/cwmpgate/proxy/identity"
 	"github.com/cwmpgate/cwmpgate/proxy/upstream"
 )
 
@@ -72,7 +73,7 @@ func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.
 		}
 		if lc.TLS != nil {
 			var err error
-			if l.tls, err = certs.New(*lc.TLS, log); err != nil {
+			if l.tls, err = certs.New(*lc.TLS, clientsBehind(l.name, cfg.Tenants), log); err != nil {
 				return nil, fmt.Errorf("listener %s: %w", l.name, err)
 			}
 		}
@@ -84,7 +85,7 @@ func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.
 func (g *Gateway) newTenant(c *Tenant, set *metrics.Set) (*tenant, error) {
 	t := &tenant{name: c.Name, expected: newExpected(), match: c.Match, filePaths: c.Files.Paths, hosts: lowerSet(c.Match.Hosts), redirects: lowerSet(c.Redirects)}
 	var err error
-	if t.identity, err = newIdentityTemplate(c.Identity); err != nil {
+	if t.identity, err = identity.ParseTemplate(c.Identity); err != nil {
 		return nil, err
 	}
 	if t.redactor, err = audit.NewRedactor(c.Redaction.Key.Bytes(), c.Redaction.Patterns); err != nil {
@@ -102,8 +103,24 @@ func (g *Gateway) newTenant(c *Tenant, set *metrics.Set) (*tenant, error) {
 			return nil, fmt.Errorf("files.upstream %s: %w", c.Files.Upstream.URL.String(), err)
 		}
 	}
+	if c.Clients != nil {
+		if t.clients, err = certs.NewTrust(*c.Clients); err != nil {
+			return nil, fmt.Errorf("client_certificates: %w", err)
+		}
+	}
 	t.metrics = newTenantMetrics(set, c.Name)
 	return t, nil
+}
+
+// clientsBehind is what the tenants ask of CPEs that requests of a listener may
+// be for.
+func clientsBehind(listener string, tenants []Tenant) (out []*certs.Clients) {
+	for i := range tenants {
+		if of := tenants[i].Match.Listener; of == "" || of == listener {
+			out = append(out, tenants[i].Clients)
+		}
+	}
+	return out
 }
 
 func (g *Gateway) upstreamOptions() upstream.Options {

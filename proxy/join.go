@@ -70,8 +70,8 @@ func (x *exchange) find() (*session, error) {
 	if disagree != nil {
 		return nil, disagree
 	}
-	if found != nil && t.isOpen(found) && !t.boundTo(found, x.conn.prefix, x.creds.user) {
-		r := refuse(403, reasonIdentity, "session %s began from %s, this request came from %s", found.id, found.prefix, x.conn.prefix)
+	if found != nil && t.isOpen(found) && !t.boundTo(found, x.conn.prefix, x.conn.certificate, x.creds.user) {
+		r := refuse(403, reasonIdentity, "session %s began from %s, this request came from %s, or with another certificate or user", found.id, found.prefix, x.conn.prefix)
 		r.security, r.claimed, r.verified = true, found.id, x.conn.prefix.String()
 		return nil, r
 	}
@@ -97,6 +97,9 @@ func (x *exchange) eachCookie(f func(key sessionKey)) {
 func (x *exchange) joinInform() error {
 	t := x.gateway.sessions
 	device := deviceOf(x.message)
+	if err := x.identify(device); err != nil {
+		return err
+	}
 	key := deviceKey(x.tenant.name, device)
 	rounds := []*session{t.of(x.conn)}
 	eachOwnCookie(x.req.Fields, func(v string) { rounds = append(rounds, t.withCookie(v)) })
@@ -104,12 +107,41 @@ func (x *exchange) joinInform() error {
 		rounds = append(rounds, t.withKey(x.tenant.nonceKey(x.creds.nonce), x.conn.prefix))
 	}
 	for _, s := range rounds {
-		if s != nil && s.tenant == x.tenant && t.awaits(s, key) && t.boundTo(s, x.conn.prefix, x.creds.user) {
+		if s != nil && s.tenant == x.tenant && t.awaits(s, key) && t.boundTo(s, x.conn.prefix, x.conn.certificate, x.creds.user) {
 			x.supersede(t.rivals(s, x.conn, key))
 			return x.enter(s)
 		}
 	}
 	return x.begin(key)
+}
+
+// identify holds the DeviceId of an Inform to what the CPE has shown beside it.
+func (x *exchange) identify(device audit.Device) error {
+	level, ok := x.shown.Level(device)
+	if !ok {
+		subject := x.shown.Certificate.Subject.String()
+		r := mismatch(device, "the certificate of %s names another device than the Inform", subject)
+		r.verified = subject
+		return r
+	}
+	x.level = level
+	return x.userNames(device)
+}
+
+// userNames refuses an HTTP user that is another device's.
+func (x *exchange) userNames(device audit.Device) error {
+	if device.Serial == "" || !x.tenant.identity.NamesAnother(x.creds.user, device) {
+		return nil
+	}
+	return mismatch(device, "the HTTP user names another device than the Inform")
+}
+
+// mismatch refuses who claims to be a device and shows something else.
+func mismatch(device audit.Device, format string, args ...any) *refusal {
+	r := refuse(403, reasonIdentity, format, args...)
+	r.security, r.claimed = true, device.OUI+"-"+device.Class+"-"+device.Serial
+	r.device = cwmp.DeviceID{Manufacturer: device.Manufacturer, OUI: device.OUI, ProductClass: device.Class, SerialNumber: device.Serial}
+	return r
 }
 
 // supersede ends sessions in whose place an Inform has come. Their connections
@@ -129,10 +161,11 @@ func (x *exchange) begin(device string) error {
 	}
 	s := &session{
 		id: newSessionID(), cookie: newCookie(), tenant: x.tenant, prefix: x.conn.prefix, began: x.gateway.now(),
+		certificate: x.conn.certificate, certified: x.level == audit.IdentityCertificate,
 		inFlight: make(chan struct{}, 1), state: cwmp.NewSession(), lease: x.tenant.upstream.Lease(),
 	}
 	s.origin = audit.Origin{
-		Tenant: x.tenant.name, Session: s.id, Identity: identityClaimed, ACS: x.tenant.upstream.Name(),
+		Tenant: x.tenant.name, Session: s.id, Identity: audit.IdentityClaimed, ACS: x.tenant.upstream.Name(),
 		Redactor: x.tenant.redactor, Connection: x.conn.facts(),
 	}
 	s.inFlight <- struct{}{}
@@ -197,7 +230,7 @@ func (x *exchange) orphan() error {
 		return refuse(503, reasonOrphan, "%s of no session; not recorded whole, as there were %d from %s within a second", x.message.Name, orphansRecorded, x.conn.prefix)
 	}
 	turn := cwmp.Turn{From: cwmp.PartyCPE, Message: x.message, Orphan: true}
-	origin := &audit.Origin{Tenant: x.tenant.name, Identity: identityClaimed, Redactor: x.tenant.redactor, Connection: x.conn.facts()}
+	origin := &audit.Origin{Tenant: x.tenant.name, Identity: audit.IdentityClaimed, Redactor: x.tenant.redactor, Connection: x.conn.facts()}
 	if _, err := x.gateway.recorder.Message(origin, turn, audit.Orphan); err != nil {
 		return refuse(503, reasonJournal, "%v", err)
 	}
@@ -216,8 +249,8 @@ func (x *exchange) learn() {
 		challengeNonces(x.resp.Fields, func(nonce string) { t.give(s, x.tenant.nonceKey(nonce)) })
 	}
 	t.challenge(s, x.resp.Status == 401 && !s.state.Accepted())
-	if x.resp.Status/100 == 2 && s.origin.Identity == identityClaimed && x.tenant.identity.names(x.creds.user, s.origin.Device) {
-		s.origin.Identity = identityHTTP
+	if x.resp.Status/100 == 2 && s.origin.Identity != audit.IdentityCertificate && x.tenant.identity.Names(x.creds.user, s.origin.Device) {
+		s.reaches(audit.IdentityHTTP)
 		for _, rival := range t.verified(s, x.creds.user) {
 			x.gateway.endFromOutside(rival, audit.EndSuperseded, x.conn)
 		}

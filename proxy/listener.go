@@ -2,16 +2,16 @@ package proxy
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"runtime"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/rs/zerolog"
 
 	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/proxy/certs"
@@ -24,6 +24,22 @@ type listener struct {
 	name    string
 	tls     *certs.Server // nil: plain HTTP
 	net     net.Listener
+	suites  sync.Map // spoken to *metrics.Counter
+}
+
+// spoken is what a handshake has come to.
+type spoken struct{ version, suite uint16 }
+
+// shakes counts handshakes that came to a version and a suite: as many counters
+// as a profile allows.
+func (l *listener) shakes(version, suite uint16) *metrics.Counter {
+	key := spoken{version, suite}
+	if c, ok := l.suites.Load(key); ok {
+		return c.(*metrics.Counter)
+	}
+	c := l.gateway.metrics.spoken(l.tls.Profile(), versionName(version), l.gateway.cipherName(suite))
+	l.suites.Store(key, c)
+	return c
 }
 
 // open binds the address.
@@ -82,7 +98,7 @@ func (l *listener) handle(ctx context.Context, c net.Conn) {
 	g := l.gateway
 	deepen()
 	if l.tls == nil {
-		newConn(l, c, nil).serve(ctx)
+		newConn(l, c, nil, &certs.Peer{}).serve(ctx)
 		return
 	}
 	deadline := time.Now().Add(time.Duration(g.cfg.Timeouts.Handshake))
@@ -92,7 +108,7 @@ func (l *listener) handle(ctx context.Context, c net.Conn) {
 		c.Close()
 		return
 	}
-	tc, _ := l.tls.Server(c)
+	tc, peer := l.tls.Server(c)
 	c.SetDeadline(deadline)
 	err := tc.HandshakeContext(ctx)
 	g.gate.shaken(prefix)
@@ -104,7 +120,8 @@ func (l *listener) handle(ctx context.Context, c net.Conn) {
 	c.SetDeadline(time.Time{})
 	state := tc.ConnectionState()
 	g.metrics.handshakes.Inc()
-	newConn(l, tc, &state).serve(ctx)
+	l.shakes(state.Version, state.CipherSuite).Inc()
+	newConn(l, tc, &state, peer).serve(ctx)
 }
 
 // deepen has the goroutine's stack grow at once to what a handshake needs. By
@@ -129,9 +146,13 @@ func (g *Gateway) refuseConnection(l *listener, c net.Conn, reason string) {
 // is recorded.
 func (l *listener) handshakeFailed(c net.Conn, source netip.Prefix, err error) {
 	g, peer := l.gateway, c.RemoteAddr().String()
-	reason := handshakeReason(err)
+	reason := certs.FailureReason(err)
 	g.metrics.handshakeFailed(reason).Inc()
-	g.log.Debug().Err(err).Str("peer", peer).Str("listener", l.name).Msg("TLS handshake")
+	level := zerolog.DebugLevel
+	if certs.IsUnable(reason) && g.refusalLog.Allow() {
+		level = zerolog.InfoLevel
+	}
+	g.log.WithLevel(level).Err(err).Str("reason", reason).Str("peer", peer).Str("listener", l.name).Msg("TLS handshake")
 	var refused *certs.Refusal
 	if !errors.As(err, &refused) {
 		return
@@ -142,29 +163,6 @@ func (l *listener) handshakeFailed(c net.Conn, source netip.Prefix, err error) {
 	g.recorder.Security(&audit.Origin{}, audit.Security{
 		Reason: reason, Claimed: refused.Subject, Peer: peer, Source: source.String(), Listener: l.name,
 	})
-}
-
-// handshakeReason sorts failed handshakes into a closed list.
-func handshakeReason(err error) string {
-	var record tls.RecordHeaderError
-	var alert tls.AlertError
-	var ne net.Error
-	var refused *certs.Refusal
-	switch {
-	case errors.As(err, &refused):
-		return refused.Reason
-	case strings.Contains(err.Error(), "didn't provide a certificate"): // which has no type
-		return "certificate-missing"
-	case errors.As(err, &record):
-		return "not-tls"
-	case errors.As(err, &alert):
-		return "alert"
-	case errors.As(err, &ne) && ne.Timeout():
-		return "time-out"
-	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
-		return "closed"
-	}
-	return "other"
 }
 
 // gate counts connections and handshakes before anything is paid for them.

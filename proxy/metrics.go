@@ -72,6 +72,10 @@ func (m *gatewayMetrics) connectionRefused(reason string) *metrics.Counter {
 	return m.set.GetOrCreateCounter(fmt.Sprintf("cwmpgate_connections_refused_total{reason=%q}", reason))
 }
 
+func (m *gatewayMetrics) spoken(profile, version, suite string) *metrics.Counter {
+	return m.set.GetOrCreateCounter(fmt.Sprintf("cwmpgate_tls_connections_total{profile=%q,version=%q,suite=%q}", profile, version, suite))
+}
+
 func (m *gatewayMetrics) handshakeFailed(reason string) *metrics.Counter {
 	return m.set.GetOrCreateCounter(fmt.Sprintf("cwmpgate_tls_handshake_failures_total{reason=%q}", reason))
 }

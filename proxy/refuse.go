@@ -31,6 +31,7 @@ const (
 	reasonSessionDisagree   = "session-keys-disagree"
 	reasonIdentity          = "identity-mismatch"
 	reasonRedirect          = "redirect-elsewhere"
+	reasonBodyNotExpected   = "body-not-expected"
 	reasonMessageInFile     = "message-in-file"
 	reasonMessageInError    = "message-in-error"
 	reasonCutOff            = "cut-off"
@@ -204,17 +205,18 @@ func (g *Gateway) countRefusal(c *conn, x *exchange, r *refusal) {
 	if g.refusalLog.Allow() {
 		g.logRefusal(c, origin, r)
 	}
+	device := audit.Device{Manufacturer: r.device.Manufacturer, OUI: r.device.OUI, Class: r.device.ProductClass, Serial: r.device.SerialNumber}
 	if r.security {
 		g.recorder.Security(origin, audit.Security{
 			Reason: r.reason, Claimed: r.claimed, Verified: r.verified,
-			Peer: c.peer, Source: c.prefix.String(), Listener: c.listener.name,
+			Peer: c.peer, Source: c.prefix.String(), Listener: c.listener.name, Device: device,
 		})
 		return
 	}
 	g.recorder.Refusal(origin, audit.Refusal{
 		From: r.from, Reason: r.reason, Offset: int64(r.offset), Path: r.path, Size: x.refusedSize(r),
 		Peer: c.peer, Source: c.prefix.String(), Listener: c.listener.name, Status: r.status,
-		Device: audit.Device{Manufacturer: r.device.Manufacturer, OUI: r.device.OUI, Class: r.device.ProductClass, Serial: r.device.SerialNumber},
+		Device: device,
 	})
 }
 

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,8 +18,12 @@ type session struct {
 	id     string
 	cookie string
 	tenant *tenant
-	prefix netip.Prefix // of the first request's source
-	began  time.Time
+	// SHA-256 of the certificate on the connection that it began on, in hex; and
+	// whether that names the device.
+	certificate string
+	certified   bool
+	prefix      netip.Prefix // of the first request's source
+	began       time.Time
 
 	// inFlight holds one token: who has it has the session's one request in
 	// flight, and may touch what follows.
@@ -73,11 +78,14 @@ func (s *session) acquire(d time.Duration) bool {
 
 func (s *session) release() { <-s.inFlight }
 
-// What the identity of a device in a record rests on (docs/record.md).
-const (
-	identityClaimed = "claimed" // on nothing but its DeviceId
-	identityHTTP    = "http"    // on credentials that the ACS accepted
-)
+// reaches takes note of what the device's identity rests on, where it is more
+// than was known.
+func (s *session) reaches(level string) {
+	levels := audit.Identities()
+	if slices.Index(levels, level) > slices.Index(levels, s.origin.Identity) {
+		s.origin.Identity = level
+	}
+}
 
 // deviceKey is the identity of a device as three fields, never one string that
 // a hyphen could make ambiguous.

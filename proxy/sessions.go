@@ -111,13 +111,15 @@ func (t *sessions) rivals(s *session, c *conn, device string) []*session {
 
 // rivalsOf returns the other session of the connection, and those of the same
 // device from the same source. A DeviceId is a claim, as is the user name beside
-// it, and must not end another's session.
+// it, and must not end another's session; a certificate that names the device
+// does, whatever the source, and nothing less ends one begun by that.
 func (t *sessions) rivalsOf(s *session, c *conn, device string) (out []*session) {
 	if o := c.session; o != nil && o != s && !o.ended {
 		out = append(out, o)
 	}
 	for _, o := range t.byDevice[device] {
-		if o != s && o.prefix == s.prefix && !slices.Contains(out, o) {
+		proven := s.certified || o.prefix == s.prefix && !o.certified
+		if o != s && proven && !slices.Contains(out, o) {
 			out = append(out, o)
 		}
 	}
@@ -196,13 +198,13 @@ func (t *sessions) closed(c *conn) {
 	c.session = nil
 }
 
-// boundTo tells whether a request from source that names this user may be of
-// session s. The user of a request is a claim until the ACS has accepted it, so
+// boundTo tells whether a request from source that names this user, over a
+// connection with this certificate, may be of session s. The user of a request is a claim until the ACS has accepted it, so
 // that it can only tell against the request.
-func (t *sessions) boundTo(s *session, source netip.Prefix, user string) bool {
+func (t *sessions) boundTo(s *session, source netip.Prefix, certificate, user string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return s.prefix == source && (s.user == "" || user == "" || user == s.user)
+	return s.prefix == source && s.certificate == certificate && (s.user == "" || user == "" || user == s.user)
 }
 
 // challenge takes note of whether the ACS's last answer was a challenge that

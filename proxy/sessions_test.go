@@ -150,6 +150,31 @@ func TestRivals(t *testing.T) {
 
 // Only once the ACS has accepted the same user for the same device does a
 // session elsewhere end.
+// A certificate that names the device ends its sessions, whatever the source; a
+// claim ends none that was begun with one.
+func TestCertifiedRivals(t *testing.T) {
+	for _, c := range []struct {
+		old, new       netip.Prefix
+		oldHas, newHas bool
+		isRival        bool
+	}{
+		{here, here, false, false, true},
+		{here, elsewhere, false, false, false},
+		{here, elsewhere, false, true, true},
+		{here, elsewhere, true, true, true},
+		{here, here, true, false, false},
+		{here, elsewhere, true, false, false},
+	} {
+		table := newSessions(10, 10, time.Minute)
+		a, b := testSession(t, c.old), testSession(t, c.new)
+		a.certified, b.certified = c.oldHas, c.newHas
+		table.add(a, &conn{}, "device")
+		if rivals, _ := table.add(b, &conn{}, "device"); (len(rivals) > 0) != c.isRival {
+			t.Errorf("%+v: %d rivals", c, len(rivals))
+		}
+	}
+}
+
 func TestVerifiedRivals(t *testing.T) {
 	table := newSessions(10, 10, time.Minute)
 	a, b, c := testSession(t, here), testSession(t, elsewhere), testSession(t, elsewhere)
@@ -176,7 +201,7 @@ func TestBoundTo(t *testing.T) {
 	s := testSession(t, here)
 	f := func(from netip.Prefix, user string, want bool) {
 		t.Helper()
-		if got := table.boundTo(s, from, user); got != want {
+		if got := table.boundTo(s, from, "", user); got != want {
 			t.Errorf("%s %q: %v, want %v", from, user, got, want)
 		}
 	}
@@ -189,6 +214,13 @@ func TestBoundTo(t *testing.T) {
 	f(here, "v", false)
 	f(elsewhere, "u", false) // the user of a request is a claim
 	f(elsewhere, "", false)
+	if table.boundTo(s, here, "00", "u") {
+		t.Error("a certificate came in the middle of a session")
+	}
+	s.certificate = "00"
+	if table.boundTo(s, here, "", "u") || table.boundTo(s, here, "01", "u") || !table.boundTo(s, here, "00", "u") {
+		t.Error("a session is not bound to its certificate")
+	}
 }
 
 // A cookie may be the same on many devices, or be sent by one that was never

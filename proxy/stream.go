@@ -40,7 +40,7 @@ func (x *exchange) stream(ctx context.Context) error {
 // session is touched.
 func (x *exchange) fileOrigin() *audit.Origin {
 	o := &audit.Origin{
-		Tenant: x.tenant.name, Identity: identityClaimed, ACS: x.tenant.files().Name(),
+		Tenant: x.tenant.name, Identity: audit.IdentityClaimed, ACS: x.tenant.files().Name(),
 		Redactor: x.tenant.redactor, Connection: x.conn.facts(),
 	}
 	x.creds = readCredentials(x.req.Fields)
@@ -67,6 +67,11 @@ func (x *exchange) ownURL() string {
 // relayFile passes the request on and its answer back, and fills t.
 func (x *exchange) relayFile(ctx context.Context, t *audit.Transfer) error {
 	limit := int64(x.gateway.cfg.Limits.File)
+	// Some servers read what stands behind such a head as the next request
+	// (RFC 9110, 9.3.1).
+	if m := string(x.req.Method); x.req.ContentLength != 0 && (m == "GET" || m == "HEAD") {
+		return refuse(400, reasonBodyNotExpected, "a %s brings a body", m)
+	}
 	if x.req.ContentLength > limit {
 		return refuse(413, reasonBodyTooLarge, "file is %d bytes, over limits.file = %d", x.req.ContentLength, limit)
 	}
@@ -100,12 +105,23 @@ func (x *exchange) relayFile(ctx context.Context, t *audit.Transfer) error {
 		t.Error = asRefusal(got.err, "acs").reason
 	} else {
 		lease.Done(client)
-		whole, t.Complete = true, true
+		whole = true
 	}
-	if sent.n > 0 { // an upload: what went to the ACS counts
-		t.Bytes, t.SHA256 = sent.n, sent.hash(x.bodyRead)
-	} else {
-		t.Bytes, t.SHA256 = got.n, got.hash(t.Complete && t.Status == 200 && t.Method == "GET")
+	// Of an upload what went to the ACS counts. A challenge or an error page is
+	// no file, however whole.
+	passed := &got
+	switch t.Method {
+	case "GET":
+		t.Complete = whole && t.Status == 200
+	case "PUT", "POST":
+		t.Complete = whole && t.Status/100 == 2 && x.bodyRead
+	}
+	if sent.n > 0 {
+		passed = &sent
+	}
+	t.Bytes = passed.n
+	if t.Complete {
+		t.SHA256 = passed.hash()
 	}
 	return nil
 }
@@ -230,9 +246,9 @@ func (r *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// hash is the file's SHA-256 in hex, "" unless the whole of it passed.
-func (c *counter) hash(whole bool) string {
-	if !whole || c.sum == nil {
+// hash is the SHA-256 in hex of what passed, "" where nothing did.
+func (c *counter) hash() string {
+	if c.sum == nil {
 		return ""
 	}
 	return hex.EncodeToString(c.sum.Sum(nil))

@@ -1,11 +1,12 @@
 package proxy
 
 import (
-	"fmt"
 	"net/url"
 	"strings"
 
 	"github.com/cwmpgate/cwmpgate/audit"
+	"github.com/cwmpgate/cwmpgate/proxy/certs"
+	"github.com/cwmpgate/cwmpgate/proxy/identity"
 	"github.com/cwmpgate/cwmpgate/proxy/upstream"
 )
 
@@ -18,8 +19,9 @@ type tenant struct {
 	upstream     *upstream.Node
 	fileUpstream *upstream.Node // nil: files come from the ACS
 	redactor     *audit.Redactor
-	identity     *identityTemplate
+	identity     *identity.Template // of HTTP users
 	filePaths    []string
+	clients      *certs.Trust // nil: the listener's holds
 	redirects    map[string]bool
 	expected     *expected
 	metrics      *tenantMetrics
@@ -85,54 +87,4 @@ func (t *tenant) isUploadPath(path string) bool {
 		}
 	}
 	return false
-}
-
-// identityTemplate says which user name names which device.
-type identityTemplate struct{ text string }
-
-func newIdentityTemplate(text string) (*identityTemplate, error) {
-	rest := text
-	for _, v := range []string{"{oui}", "{productclass}", "{serial}"} {
-		rest = strings.ReplaceAll(rest, v, "")
-	}
-	if strings.ContainsAny(rest, "{}") || !strings.Contains(text, "{serial}") {
-		return nil, fmt.Errorf("identity %q: a template holds {serial} and may hold {oui} and {productclass}", text)
-	}
-	return &identityTemplate{text}, nil
-}
-
-// names tells whether user is d's name. TR-069 section 3.4.4 percent-encodes
-// what is not unreserved in the parts of a user name; CPEs exist that do not.
-func (t *identityTemplate) names(user string, d audit.Device) bool {
-	if user == "" || d.Serial == "" {
-		return false
-	}
-	fill := func(escape func(string) string) string {
-		return strings.NewReplacer("{oui}", escape(strings.ToUpper(d.OUI)), "{productclass}", escape(d.Class), "{serial}", escape(d.Serial)).Replace(t.text)
-	}
-	asSent := func(s string) string { return s }
-	user = upperOUI(user, d.OUI)
-	return user == fill(percentEncode) || user == fill(asSent)
-}
-
-// upperOUI folds the case of an OUI at the beginning of a user name: it is a
-// hexadecimal number and CPEs write it either way.
-func upperOUI(user, oui string) string {
-	if len(oui) > 0 && len(user) >= len(oui) && strings.EqualFold(user[:len(oui)], oui) {
-		return strings.ToUpper(user[:len(oui)]) + user[len(oui):]
-	}
-	return user
-}
-
-func percentEncode(s string) string {
-	const unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
-	var b strings.Builder
-	for i := range len(s) {
-		if strings.IndexByte(unreserved, s[i]) >= 0 {
-			b.WriteByte(s[i])
-		} else {
-			fmt.Fprintf(&b, "%%%02X", s[i])
-		}
-	}
-	return b.String()
 }

@@ -61,6 +61,18 @@ type Config struct {
 	// Synced, where set, is told of every commit. It is called by the one
 	// writing goroutine and must not block.
 	Synced func(Commit)
+	// GaveWay, where set, is told of segments that were removed before
+	// KeepAfterAck was over. It is called by the writing goroutine, and may
+	// append records but wait for none.
+	GaveWay func(GaveWay)
+}
+
+// GaveWay are records that every cursor has committed and that were removed
+// early, for want of room.
+type GaveWay struct {
+	Log         string
+	First, Last uint64
+	DiskFull    bool // not only MaxSize was reached
 }
 
 // Commit is one write with its sync.

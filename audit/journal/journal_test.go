@@ -395,9 +395,16 @@ func TestFullAndTrimmed(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
+				var gone uint64 // the last record that is told to have given way
 				j := journal.New(journal.Config{
 					Directory: "j", FS: journaltest.New(), MaxSize: 4000, SegmentSize: 500,
 					KeepAlways: tt.keepAlways,
+					GaveWay: func(s journal.GaveWay) {
+						if s.First != gone+1 || s.Last < s.First || s.DiskFull || len(s.Log) != 32 {
+							t.Errorf("told of %+v behind record %d", s, gone)
+						}
+						gone = s.Last
+					},
 				})
 				if err := j.Open(); err != nil {
 					t.Fatal(err)
@@ -437,11 +444,61 @@ func TestFullAndTrimmed(t *testing.T) {
 				if s.Bytes > 4100 || s.Full != tt.full || (s.Removed > 0) == tt.full {
 					t.Errorf("stats: %+v", s)
 				}
+				if early := s.Removed > 0 && tt.wait == 0; early != (gone > 0) || early && gone != s.Oldest-1 {
+					t.Errorf("told that records up to %d gave way, the oldest is %d", gone, s.Oldest)
+				}
 				if got, err := records(j); err != nil || uint64(len(got)) != s.Durable-s.Oldest+1 {
 					t.Errorf("%d records, %v: %+v", len(got), err, s)
 				}
 			})
 		})
+	}
+}
+
+// On a full disk what every cursor has committed gives way at once, and is told;
+// a record that is appended then, to say so, is no trouble.
+func TestFullDiskMakesRoom(t *testing.T) {
+	fs := journaltest.New()
+	var j *journal.Journal
+	var gone []journal.GaveWay
+	j = journal.New(journal.Config{Directory: "j", FS: fs, MaxDelay: -1, SegmentSize: 200, RetryEvery: time.Millisecond, GaveWay: func(s journal.GaveWay) {
+		gone = append(gone, s)
+		if _, err := j.Append(text1("gave way")); err != nil {
+			t.Error(err)
+		}
+	}})
+	if err := j.Open(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := j.Cursor("sink")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 12 {
+		addAndWait(t, j, "a record that is committed")
+	}
+	cut, err := c.Cut(ctx, 100, 1<<20)
+	if err == nil {
+		err = c.Commit(cut)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := j.Stats()
+	fs.Fail(journaltest.Fault{Op: journaltest.Write, Path: "*.jrn*", Err: syscall.ENOSPC})
+	ticket, err := j.Append(text1("one more"))
+	if err == nil {
+		err = ticket.Wait(ctx)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	s := j.Stats()
+	if s.Removed == 0 || len(gone) != 1 || !gone[0].DiskFull || gone[0].First != before.Oldest || gone[0].Last != s.Oldest-1 || gone[0].Log != j.ID() {
+		t.Errorf("told of %+v; %+v", gone, s)
 	}
 }
 

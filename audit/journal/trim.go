@@ -42,6 +42,7 @@ func (j *Journal) acked() uint64 {
 
 // trim removes segments, oldest first, as long as that is allowed.
 func (j *Journal) trim() {
+	var gone []GaveWay
 	for {
 		j.mu.Lock()
 		ok, early := j.removable(j.pressed())
@@ -49,32 +50,64 @@ func (j *Journal) trim() {
 			j.counts.full = j.cfg.MaxSize > 0 && j.size >= j.cfg.MaxSize
 			j.trimAt = time.Now().Add(trimEvery)
 			j.mu.Unlock()
-			return
+			break
 		}
-		first, last := j.segments[0].first, j.segments[1].first-1
+		s := j.oldestSegment()
 		j.mu.Unlock()
-		if !j.remove(first) {
-			return
+		if !j.remove(s.First) {
+			break
 		}
 		if early {
-			j.cfg.Logf("journal: records %d to %d gave way to max_size before keep_after_ack was over", first, last)
+			gone = joined(gone, s)
 		}
 	}
+	j.tellGone(gone, "max_size")
 }
 
 // makeRoom removes what is committed everywhere, however young: the disk is
 // full.
 func (j *Journal) makeRoom() {
+	var gone []GaveWay
 	for {
 		j.mu.Lock()
-		ok, _ := j.removable(!j.cfg.KeepAlways)
-		var first uint64
-		if ok {
-			first = j.segments[0].first
+		ok, early := j.removable(!j.cfg.KeepAlways)
+		if !ok {
+			j.mu.Unlock()
+			break
 		}
+		s := j.oldestSegment()
 		j.mu.Unlock()
-		if !ok || !j.remove(first) {
-			return
+		if !j.remove(s.First) {
+			break
+		}
+		if s.DiskFull = true; early {
+			gone = joined(gone, s)
+		}
+	}
+	j.tellGone(gone, "a full disk")
+}
+
+// oldestSegment names the records of the oldest segment, which is not the last.
+func (j *Journal) oldestSegment() GaveWay {
+	first := j.segments[0].first
+	return GaveWay{Log: j.logOf(first).id.String(), First: first, Last: j.segments[1].first - 1}
+}
+
+// joined adds a segment's records to those before it, of the same log.
+func joined(gone []GaveWay, s GaveWay) []GaveWay {
+	if n := len(gone) - 1; n >= 0 && gone[n].Log == s.Log {
+		gone[n].Last = s.Last
+		return gone
+	}
+	return append(gone, s)
+}
+
+// tellGone says what gave way, and to what.
+func (j *Journal) tellGone(gone []GaveWay, to string) {
+	for _, s := range gone {
+		j.cfg.Logf("journal: records %d to %d gave way to %s before keep_after_ack was over", s.First, s.Last, to)
+		if j.cfg.GaveWay != nil {
+			j.cfg.GaveWay(s)
 		}
 	}
 }

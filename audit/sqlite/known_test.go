@@ -147,7 +147,12 @@ func TestMemoryChangesNothing(t *testing.T) {
 	for n := range 60 {
 		d := audit.Device{OUI: []string{"00005E", "00005e"}[r.IntN(2)], Class: "HG", Serial: fmt.Sprint("T", r.IntN(6))}
 		cpe := l.Session(d, fmt.Sprint("s-", n))
-		cpe.Inform([][]string{{"2 PERIODIC"}, {"4 VALUE CHANGE"}}[r.IntN(2)], list(10)...)
+		events := [][]string{{"2 PERIODIC"}, {"4 VALUE CHANGE"}}[r.IntN(2)]
+		if r.IntN(3) == 0 {
+			cpe.BareInform(events, list(10)...)
+			cpe.Reject("8005", "Retry request")
+		}
+		cpe.Inform(events, list(10)...)
 		for range r.IntN(4) {
 			cpe.Set("job", list(30)...)
 			if r.IntN(4) > 0 {

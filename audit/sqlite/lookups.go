@@ -49,15 +49,22 @@ func (l *lookups) each() []lookup {
 }
 
 // knownIn gives the last values known of parameters of a device, wanted, by one
-// search of an index for each. What a CPE told and what it accepted is known;
-// the same condition stands in view_changes, for any moment.
+// search of an index for each. What a CPE told and what it accepted is known, but
+// not what an Inform told that the ACS answered with a fault; the same condition
+// stands in view_changes, for any moment.
 const knownIn = `)
 	SELECT ` + parameterColumns + ` FROM wanted CROSS JOIN parameters AS k ON (k.log, k.seq, k.item) =
 		(SELECT p.log, p.seq, p.item FROM parameters AS p
 		WHERE p.device = ?1 AND p.name = wanted.name
-			AND (p.action IN ('reported', 'informed', 'read') OR p.action = 'set' AND EXISTS
-				(SELECT 1 FROM rpcs AS b INDEXED BY rpcs_answers WHERE b.log = p.log AND b.answers = p.seq
-					AND b.message = 'response' AND b.status IN ('0', '1')))
+			AND CASE p.action
+				WHEN 'read' THEN true
+				WHEN 'set' THEN EXISTS (SELECT 1 FROM rpcs AS b INDEXED BY rpcs_answers
+					WHERE b.log = p.log AND b.answers = p.seq AND b.message = 'response' AND b.status IN ('0', '1'))
+				WHEN 'reported' THEN NOT EXISTS (SELECT 1 FROM rpcs AS b INDEXED BY rpcs_answers
+					WHERE b.log = p.log AND b.answers = p.seq AND b.message = 'fault')
+				WHEN 'informed' THEN NOT EXISTS (SELECT 1 FROM rpcs AS b INDEXED BY rpcs_answers
+					WHERE b.log = p.log AND b.answers = p.seq AND b.message = 'fault')
+				END
 		ORDER BY p.at DESC, p.log DESC, p.seq DESC, p.item DESC LIMIT 1)`
 
 // parameterColumns are what parameterOf reads.

@@ -38,11 +38,15 @@ func TestPlans(t *testing.T) {
 		audit.Filter{View: audit.ViewRecords, Session: "s-1-T1"},
 		audit.Filter{View: audit.ViewRPCs, Session: "s-1-T1"})
 	for _, f := range filters {
-		text, args, err := statement(t.Context(), s.read.Load(), f)
+		q, err := conditions(t.Context(), s.read.Load(), f)
 		if err != nil {
 			t.Fatal(err)
 		}
+		text, args := q.text(f)
 		plan := explain(t, s, text, args)
+		q.behind = &place{at: since.UnixMicro(), log: 1, seq: 100}
+		text2, args2 := q.text(f)
+		plan = append(plan, explain(t, s, text2, args2)...)
 		for _, step := range plan {
 			scan := large.MatchString(step)
 			narrowed := f.Device != "" || f.Parameter != "" || f.Session != "" || f.After > 0

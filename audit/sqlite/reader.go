@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,42 +31,77 @@ func (s *Store) query(ctx context.Context, f audit.Filter, yield func(audit.Row,
 	if db == nil {
 		return errNotOpen
 	}
-	columns := f.View.Columns()
-	if columns == nil {
+	if f.View.Columns() == nil {
 		return fmt.Errorf("view %q is not one of %v", f.View, audit.Views())
 	}
-	text, args, err := statement(ctx, db, f)
+	q, err := conditions(ctx, db, f)
 	if err != nil {
 		return err
 	}
+	for {
+		rows, behind, err := s.page(ctx, db, f, &q)
+		for i := range rows {
+			if !yield(rows[i], nil) {
+				return nil
+			}
+		}
+		if err != nil || behind == nil {
+			return err
+		}
+		q.behind = behind
+		if f.Limit > 0 {
+			if f.Limit -= len(rows); f.Limit == 0 {
+				return nil
+			}
+		}
+	}
+}
+
+// A page is read in one transaction, and given out when that has ended: nothing
+// of the write-ahead log can be used again while somebody reads, so that a reader
+// who is as slow as a person would let it grow without bound.
+const (
+	pageRows  = 5000
+	pageBytes = 8 << 20 // of texts; a row more may be in it
+)
+
+// page reads rows until a page is full; then behind is the place of the last.
+func (s *Store) page(ctx context.Context, db *sql.DB, f audit.Filter, q *query) (page []audit.Row, behind *place, err error) {
+	text, args := q.text(f)
 	rows, err := db.QueryContext(ctx, text, args...)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	defer rows.Close()
-	into := make([]any, len(columns))
-	for rows.Next() {
+	columns := f.View.Columns()
+	into := make([]any, len(columns), len(columns)+4)
+	var at place
+	into = append(into, &at.at, &at.log, &at.seq, &at.item)
+	for size := 0; rows.Next(); {
 		values := make([]any, len(columns))
 		for i := range values {
 			into[i] = &values[i]
 		}
 		if err := rows.Scan(into...); err != nil {
-			return err
+			return page, nil, err
 		}
 		for i, name := range columns {
 			values[i] = convert(name, values[i])
+			if text, ok := values[i].(string); ok {
+				size += len(text)
+			}
 		}
-		if !yield(audit.Row{Columns: columns, Values: values}, nil) {
-			return nil
+		page = append(page, audit.Row{Columns: columns, Values: values})
+		if len(page) >= s.pageRows || size >= pageBytes {
+			return page, &at, nil
 		}
 	}
-	return rows.Err()
+	return page, nil, rows.Err()
 }
 
-// statement makes the SQL of a filter. Devices and names are looked up first,
+// conditions makes the WHERE of a filter. Devices and names are looked up first,
 // in their own small tables, so that the large ones are asked by number.
-func statement(ctx context.Context, db *sql.DB, f audit.Filter) (string, []any, error) {
-	var q query
+func conditions(ctx context.Context, db *sql.DB, f audit.Filter) (q query, err error) {
 	if f.Log != "" {
 		q.where("log_id = (SELECT id FROM logs WHERE log = ?)", f.Log)
 	} else if f.After > 0 {
@@ -92,13 +128,16 @@ func statement(ctx context.Context, db *sql.DB, f audit.Filter) (string, []any, 
 	if f.RPC != "" && f.View != audit.ViewRecords && f.View != audit.ViewSessions {
 		q.where(`? IN (rpc, "to")`, f.RPC)
 	}
+	if at := slices.Index(audit.Identities(), f.Identity); at >= 0 && f.View != audit.ViewRecords {
+		q.where("identity IN (SELECT value FROM json_each(?))", array(audit.Identities()[at:]))
+	}
 	if f.Outcome != "" && f.View != audit.ViewRecords {
 		q.where("outcome = ?", f.Outcome)
 	}
 	if f.Device != "" {
 		exact, same, err := devices(ctx, db, f.Device)
 		if err != nil {
-			return "", nil, err
+			return q, err
 		}
 		if f.View == audit.ViewRecords || f.View == audit.ViewRPCs {
 			same = exact
@@ -108,23 +147,27 @@ func statement(ctx context.Context, db *sql.DB, f audit.Filter) (string, []any, 
 	if f.Parameter != "" && f.View == audit.ViewChanges {
 		ids, err := names(ctx, db, f.Parameter)
 		if err != nil {
-			return "", nil, err
+			return q, err
 		}
 		q.oneOf("name_id", ids)
 	}
 	if f.Device == "" && f.View == audit.ViewTransfers {
 		if err := q.narrowTransfers(ctx, db, f); err != nil {
-			return "", nil, err
+			return q, err
 		}
 	}
-	return q.text(f), q.args, nil
+	return q, nil
 }
 
 // query is a WHERE that grows.
 type query struct {
 	conditions []string
 	args       []any
+	behind     *place // of the last row that was given; nil at the beginning
 }
+
+// place is where a row stands among all of its view.
+type place struct{ at, log, seq, item int64 }
 
 func (q *query) where(condition string, args ...any) {
 	q.conditions = append(q.conditions, condition)
@@ -148,27 +191,36 @@ func (q *query) oneOf(column string, ids []int64) {
 	q.where(column + " IN (" + list + ")")
 }
 
-func (q *query) text(f audit.Filter) string {
-	columns := `"` + strings.Join(f.View.Columns(), `", "`) + `"`
+func (q *query) text(f audit.Filter) (string, []any) {
+	columns := `"` + strings.Join(f.View.Columns(), `", "`) + `", at, log_id, seq, item`
+	order := " ORDER BY at, log_id, seq, item"
+	if f.After > 0 { // within a log the time never goes back
+		order = " ORDER BY log_id, seq, item"
+	}
+	conditions, args := q.conditions, q.args
+	if p := q.behind; p != nil {
+		if f.After > 0 {
+			conditions = append(slices.Clip(conditions), "log_id >= ? AND (log_id, seq, item) > (?, ?, ?)")
+			args = append(slices.Clip(args), p.log, p.log, p.seq, p.item)
+		} else {
+			conditions = append(slices.Clip(conditions), "at >= ? AND (at, log_id, seq, item) > (?, ?, ?, ?)")
+			args = append(slices.Clip(args), p.at, p.at, p.log, p.seq, p.item)
+		}
+	}
 	where := ""
-	if len(q.conditions) > 0 {
-		where = " WHERE " + strings.Join(q.conditions, " AND ")
+	if len(conditions) > 0 {
+		where = " WHERE " + strings.Join(conditions, " AND ")
 	}
 	from := "view_" + string(f.View) + where
 	switch {
-	case f.After > 0: // within a log the time never goes back
-		from += " ORDER BY log_id, seq, item"
+	case f.Limit > 0 && f.After == 0 && q.behind == nil: // the newest
+		from = "(SELECT * FROM " + from + " ORDER BY at DESC, log_id DESC, seq DESC, item DESC LIMIT " + strconv.Itoa(f.Limit) + ")" + order
 	case f.Limit > 0:
-		return "SELECT " + columns + " FROM (SELECT * FROM " + from +
-			" ORDER BY at DESC, log_id DESC, seq DESC, item DESC LIMIT " + strconv.Itoa(f.Limit) +
-			") ORDER BY at, log_id, seq, item"
+		from += order + " LIMIT " + strconv.Itoa(f.Limit)
 	default:
-		from += " ORDER BY at, log_id, seq, item"
+		from += order
 	}
-	if f.Limit > 0 {
-		from += " LIMIT " + strconv.Itoa(f.Limit)
-	}
-	return "SELECT " + columns + " FROM " + from
+	return "SELECT " + columns + " FROM " + from, args
 }
 
 // narrowTransfers names the devices that the rows asked for are of. The life
@@ -182,7 +234,7 @@ func (q *query) narrowTransfers(ctx context.Context, db *sql.DB, f audit.Filter)
 	if !f.Until.IsZero() {
 		until = f.Until.UnixMicro()
 	}
-	all := f.Tenant != "" || f.Session != "" || f.RPC != "" || f.Outcome != "" || f.Log != "" || f.After > 0
+	all := f.Tenant != "" || f.Session != "" || f.RPC != "" || f.Outcome != "" || f.Identity != "" || f.Log != "" || f.After > 0
 	if f.Limit > 0 && !all {
 		// Each request is a row, so none of the newest so many rows is older
 		// than the last of the newest so many requests.

@@ -146,7 +146,8 @@ func (w *writer) project(log int64, d deviceID, rows *audit.Rows) error {
 		r := &rows.RPCs[i]
 		// Whoever answers with no valid Status did nobody knows what.
 		accepts := r.To == "SetParameterValues" && r.Message == "response" && r.Answers != 0 && (r.Status == "0" || r.Status == "1")
-		if accepts {
+		refuses := r.To == "Inform" && r.Message == "fault" && r.Answers != 0
+		if accepts || refuses {
 			w.tables.rpcs.tells(d.same)
 		}
 		if err := w.tables.addRPC(log, r); err != nil {
@@ -156,6 +157,9 @@ func (w *writer) project(log int64, d deviceID, rows *audit.Rows) error {
 			if err := w.accept(recordKey{log, int64(r.Answers)}); err != nil {
 				return err
 			}
+		}
+		if refuses {
+			w.known.remove(d.same) // what it told is not known; what was known before is looked up
 		}
 	}
 	if err := w.projectParameters(log, d, rows.Parameters); err != nil {

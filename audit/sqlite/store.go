@@ -50,8 +50,9 @@ const (
 // Store is the embedded store. Write and Rebuild take turns, Query may run at
 // any time beside them.
 type Store struct {
-	config Config
-	file   string // absolute
+	config   Config
+	file     string // absolute
+	pageRows int
 
 	mu     sync.Mutex // held by whoever uses writer
 	writer *writer    // nil where read-only
@@ -67,7 +68,7 @@ func New(c Config) *Store {
 	if c.Memory <= 0 {
 		c.Memory = 4 << 20
 	}
-	return &Store{config: c}
+	return &Store{config: c, pageRows: pageRows}
 }
 
 // Open opens the file, makes it and its directory where they are absent, and

@@ -46,6 +46,30 @@ var changeTests = []test{
 			},
 			want{"item": 1, "parameter": ssid, "new": "home", "outcome": "accepted"})
 	}},
+	{"told in an Inform that was refused", func(t *testing.T, s Store) {
+		l := NewLog("refused-inform")
+		l.Start()
+		cpe := l.Session(router, "s-1")
+		cpe.Inform([]string{"2 PERIODIC"}, Param(dns, "a", "string"), Param(ssid, "home", "string"))
+		refused := cpe.BareInform([]string{"2 PERIODIC"}, Param(dns, "b", "string"), Param(ssid, "home", "string"))
+		fault := cpe.Reject("8005", "Retry request")
+		again := cpe.Inform([]string{"2 PERIODIC"}, Param(dns, "b", "string"))
+		forged := cpe.BareInform([]string{"4 VALUE CHANGE"}, Param(ssid, "forged", "string"))
+		cpe.Reject("8003", "Invalid arguments")
+		believed := cpe.BareInform([]string{"2 PERIODIC"}, Param(dns, "c", "string")) // a challenge, say
+		read := cpe.Read(Param(dns, "d", "string"), Param(ssid, "home", "string"))
+		set := cpe.Set("job", Param(ssid, "other", "string"))
+		cpe.Accept(member("Status", "0"))
+		settle(t, s, l)
+		expect(t, ask(t, s, changes),
+			want{"seq": refused, "action": "informed", "parameter": dns, "old": "a", "new": "b", "outcome": "refused", "fault_code": "8005", "answered": fault},
+			want{"seq": again, "action": "informed", "parameter": dns, "old": "a", "new": "b", "outcome": "reported", "fault_code": ""},
+			want{"seq": forged, "action": "reported", "parameter": ssid, "old": "home", "new": "forged", "outcome": "refused"},
+			want{"seq": believed, "parameter": dns, "old": "b", "new": "c", "outcome": "reported"},
+			want{"seq": read, "action": "read", "parameter": dns, "old": "c", "new": "d"},
+			want{"seq": set, "parameter": ssid, "old": "home", "new": "other", "outcome": "accepted"})
+		expect(t, ask(t, s, audit.Filter{View: audit.ViewChanges, Outcome: "refused"}), want{"seq": refused}, want{"seq": forged})
+	}},
 	{"accepted after reboot", func(t *testing.T, s Store) {
 		l, cpe, _ := set("after-reboot")
 		cpe.Accept(member("Status", "1"))

@@ -104,16 +104,24 @@ func (l *Log) Session(d audit.Device, name string) *Session {
 	return &Session{log: l, Device: d, Tenant: "isp", Name: name, ACS: "acs-a", begun: l.Now}
 }
 
-func (s *Session) head() []string {
-	s.n++
+func (s *Session) head() []string { return s.facts(false) }
+
+// facts is what a record says of the session; one that stands aside of it, as a
+// file does, has no place in it and a connection of its own.
+func (s *Session) facts(aside bool) []string {
 	var d []string
 	for _, m := range [][2]string{{"manufacturer", s.Device.Manufacturer}, {"oui", s.Device.OUI}, {"class", s.Device.Class}, {"serial", s.Device.Serial}} {
 		if m[1] != "" {
 			d = append(d, member(m[0], m[1]))
 		}
 	}
-	head := []string{member("tenant", s.Tenant), member("session", s.Name), number("n", int64(s.n)), `"device":` + object(d...), member("identity", "http")}
-	if s.n == 1 {
+	head := []string{member("tenant", s.Tenant), member("session", s.Name)}
+	if !aside {
+		s.n++
+		head = append(head, number("n", int64(s.n)))
+	}
+	head = append(head, `"device":`+object(d...), member("identity", "http"))
+	if aside || s.n == 1 {
 		c := []string{member("peer", "192.0.2.7:4711"), member("listener", ":7547"), member("tls", "1.3"),
 			member("cipher", "TLS_AES_128_GCM_SHA256"), member("sni", "acs.example.net")}
 		if s.Subject != "" {
@@ -236,18 +244,22 @@ func (s *Session) End(how string, open, undelivered []uint64) uint64 {
 
 // Bytes is a file that went through the gateway in this session.
 func (s *Session) Bytes(method, url string, status int, size int64, sha256 string) uint64 {
-	m := append(s.head(), member("acs", s.ACS), member("peer", "192.0.2.7:4712"), member("method", method), member("url", url),
+	m := append(s.facts(true), member("acs", s.ACS), member("peer", "192.0.2.7:4712"), member("method", method), member("url", url),
 		number("status", int64(status)), number("bytes", size))
 	if sha256 != "" {
 		m = append(m, member("sha256", sha256))
 	}
-	return s.log.add("transfer", append(m, moment("began", s.log.Now), number("duration_us", 1500), `"complete":true`)...)
+	m = append(m, moment("began", s.log.Now), number("duration_us", 1500))
+	if sha256 != "" {
+		m = append(m, `"complete":true`)
+	}
+	return s.log.add("transfer", m...)
 }
 
 // Broken is a file that did not go through, or not to its end; status is 0
 // where none was answered.
 func (s *Session) Broken(method, url string, status int, size int64, why string) uint64 {
-	m := append(s.head(), member("acs", s.ACS), member("peer", "192.0.2.7:4712"), member("method", method), member("url", url))
+	m := append(s.facts(true), member("acs", s.ACS), member("peer", "192.0.2.7:4712"), member("method", method), member("url", url))
 	if status != 0 {
 		m = append(m, number("status", int64(status)))
 	}

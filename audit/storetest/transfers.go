@@ -24,6 +24,7 @@ var transferTests = []test{
 		cpe.Inform([]string{"2 PERIODIC"})
 		seq := cpe.Download("dl-1", image)
 		a := cpe.Started()
+		cpe.Bytes("GET", image, 401, 77, "") // a page, no part of the file
 		cpe.Bytes("GET", image, 206, 400, "")
 		cpe.Bytes("GET", image, 206, 600, "abcd")
 		c := cpe.Complete("dl-1", "0", "2026-11-24T20:00:00Z", "2026-11-24T20:05:00Z")
@@ -174,7 +175,7 @@ var transferTests = []test{
 		cpe.Tell("AutonomousTransferComplete", member("AnnounceURL", ""), member("TransferURL", "http://192.0.2.9/log"), member("IsDownload", "0"),
 			member("FileType", "4 Vendor Log File"), member("FileSize", "12"), member("TargetFileName", ""),
 			`"FaultStruct":`+object(member("FaultCode", "9011"), member("FaultString", "upload failure")), member("StartTime", "soon"), member("CompleteTime", ""))
-		bytes := cpe.Bytes("GET", "http://files.example.com/other.bin", 404, 0, "")
+		bytes := cpe.Bytes("GET", "http://files.example.com/other.bin", 404, 99, "")
 		settle(t, s, l)
 		expect(t, ask(t, s, transfers),
 			want{"seq": seq, "outcome": "unattached", "command_key": "never-issued", "rpc": "TransferComplete", "start": unknownTime, "fault_code": ""},
@@ -263,6 +264,9 @@ var transferTests = []test{
 			want{"command_key": "a", "sha256": "a", "http_status": 200},
 			want{"command_key": "b", "sha256": "b"},
 			want{"command_key": "c", "sha256": "", "bytes": nil})
+		cpe.Bytes("GET", "http://files.example.com/third.bin", 503, 55, "")
+		settle(t, s, l)
+		expect(t, ask(t, s, transfers), want{}, want{}, want{"command_key": "c", "sha256": "", "http_status": 503, "bytes": 0})
 	}},
 	{"a completion in a later log", func(t *testing.T, s Store) {
 		l, cpe := begin("first-log")

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -175,6 +176,26 @@ var viewTests = []test{
 			for _, row := range ask(t, s, audit.Filter{View: view, Session: "s-1-T1", Log: l.ID}) {
 				if row["session"] != "s-1-T1" {
 					t.Errorf("%s: a row of session %v", view, row["session"])
+				}
+			}
+		}
+	}},
+	{"identities", func(t *testing.T, s Store) {
+		settle(t, s, world())
+		for _, view := range audit.Views() {
+			if view == audit.ViewRecords {
+				continue
+			}
+			all := ask(t, s, audit.Filter{View: view})
+			for _, least := range []string{audit.IdentityClaimed, audit.IdentityClass, audit.IdentityHTTP, audit.IdentityCertificate} {
+				n := 0
+				for _, row := range all {
+					if at := slices.Index(audit.Identities(), row["identity"].(string)); at >= slices.Index(audit.Identities(), least) {
+						n++
+					}
+				}
+				if got := ask(t, s, audit.Filter{View: view, Identity: least}); len(got) != n {
+					t.Errorf("%s with identity %s: %d rows, want %d", view, least, len(got), n)
 				}
 			}
 		}

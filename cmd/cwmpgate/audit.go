@@ -84,6 +84,8 @@ func newAuditView(view audit.View, name, short string) *cobra.Command {
 	}
 	if view != audit.ViewRecords {
 		f.BoolVar(&q.wide, "wide", false, "do not shorten columns to the terminal's width")
+		f.StringVar(&q.filter.Identity, "min-identity", "", "only what is known of its device by at least this `level`: "+strings.Join(audit.Identities(), ", "))
+		cmd.RegisterFlagCompletionFunc("min-identity", cobra.FixedCompletions(audit.Identities(), cobra.ShellCompDirectiveNoFileComp))
 		f.StringVar(&q.filter.Outcome, "outcome", "", "only this `outcome`: "+strings.Join(outcomesOf(view), ", "))
 		cmd.RegisterFlagCompletionFunc("outcome", cobra.FixedCompletions(outcomesOf(view), cobra.ShellCompDirectiveNoFileComp))
 	}
@@ -114,6 +116,9 @@ func (q *question) read(now time.Time) (err error) {
 	}
 	if o := q.filter.Outcome; o != "" && !slices.Contains(outcomesOf(q.filter.View), o) {
 		return usagef("--outcome %q is none of %s", o, strings.Join(outcomesOf(q.filter.View), ", "))
+	}
+	if i := q.filter.Identity; i != "" && !slices.Contains(audit.Identities(), i) {
+		return usagef("--min-identity %q is none of %s", i, strings.Join(audit.Identities(), ", "))
 	}
 	if k := q.filter.Kind; k != "" && !slices.Contains(audit.Kinds(), k) {
 		return usagef("--kind %q is none of %s", k, strings.Join(audit.Kinds(), ", "))

@@ -32,6 +32,9 @@ type journalConfig struct {
 	OnFailure    string           `yaml:"on_failure" enum:"refuse|stop|pass" doc:"When records cannot be made durable: refuse answers 503 to all but reads, stop ends the gateway, pass lets messages go unrecorded, counted, and writes a gap record when it can again."`
 }
 
+// segment is how large a segment becomes.
+func (c *journalConfig) segment() int64 { return min(int64(c.SegmentSize), int64(c.MaxSize)/8) }
+
 type storeConfig struct {
 	SQLite *sqliteConfig `yaml:"sqlite" doc:"The embedded store."`
 }

@@ -84,16 +84,25 @@ func TestJournalFails(t *testing.T) {
 	t.Run("full", func(t *testing.T) {
 		dir := t.TempDir()
 		journal := filepath.Join(dir, "journal")
-		if err := os.Mkdir(journal, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := syscall.Mount("tmpfs", journal, "tmpfs", 0, "size=2m,mode=0700"); err != nil {
-			t.Skipf("a small file system cannot be mounted: %v", err)
-		}
-		t.Cleanup(func() { syscall.Unmount(journal, 0) })
+		mountSmall(t, journal)
 		ballast := filepath.Join(journal, "ballast")
-		journalFails(t, dir, func() { fill(t, ballast) }, func() { os.Remove(ballast) })
+		r := journalFails(t, dir, func() { fill(t, ballast) }, func() { os.Remove(ballast) })
+		if _, known := diskFree(dir); known && !strings.Contains(r.log.String(), "the journal's disk is nearly full") {
+			t.Errorf("no alarm before the disk was full:\n%s", r.log)
+		}
 	})
+}
+
+// mountSmall makes a directory that is a disk of 2 MiB.
+func mountSmall(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=2m,mode=0700"); err != nil {
+		t.Skipf("a small file system cannot be mounted: %v", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(dir, 0) })
 }
 
 // fill writes a file until its disk is full.
@@ -112,7 +121,7 @@ func fill(t *testing.T, name string) {
 	}
 }
 
-func journalFails(t *testing.T, dir string, breaks, heals func()) {
+func journalFails(t *testing.T, dir string, breaks, heals func()) *rig {
 	acs := openACS(t, cwmptest.ACSConfig{Character: cwmptest.ConnectionOnly, Script: chores})
 	r := start(t, plan{acs: acs.Addr(), dir: dir, level: "info"})
 	k := dialTalker(t, r.addr)
@@ -171,6 +180,18 @@ func journalFails(t *testing.T, dir string, breaks, heals func()) {
 	start(t, plan{acs: acs.Addr(), dir: dir, level: "info"}).close()
 	all := openArchive(t, dir).records()
 	checkLedger(t, all)
+	// The session that was open has its end, though the journal took none then.
+	ends := 0
+	for _, x := range ofKind(all, audit.KindSession) {
+		if x.Device.Serial == "DISK1" {
+			if ends++; x.How != audit.EndRefused || x.Messages == 0 {
+				t.Errorf("%s", x.line)
+			}
+		}
+	}
+	if ends != 1 {
+		t.Errorf("%d ends of the session that was open", ends)
+	}
 	// A read that passed is recorded, or told as missing.
 	reads, missing := 0, 0
 	for _, x := range all {
@@ -188,6 +209,7 @@ func journalFails(t *testing.T, dir string, breaks, heals func()) {
 	if reads < 2 && reads+missing < 2 {
 		t.Errorf("%d reads recorded, %d records told as missing", reads, missing)
 	}
+	return r
 }
 
 // TestJournalFailsAndStops: with on_failure stop the gateway ends, and says so.

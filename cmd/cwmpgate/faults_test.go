@@ -24,7 +24,18 @@ import (
 // has not. TestJournalFails and TestJournalFailsAndStops are the same for the
 // other values of on_failure, package journal for each single operation.
 func TestFaults(t *testing.T) {
-	t.Run("disk gone, pass", testDiskGonePass)
+	t.Run("disk gone, pass", func(t *testing.T) {
+		t.Parallel()
+		journal := filepath.Join(t.TempDir(), "journal")
+		testDiskPass(t, filepath.Dir(journal), func() error { return os.Rename(journal, journal+".away") }, func() error { return os.Rename(journal+".away", journal) })
+	})
+	t.Run("disk full, pass", func(t *testing.T) {
+		t.Parallel()
+		journal := filepath.Join(t.TempDir(), "journal")
+		mountSmall(t, journal)
+		ballast := filepath.Join(journal, "ballast")
+		testDiskPass(t, filepath.Dir(journal), func() error { fill(t, ballast); return nil }, func() error { return os.Remove(ballast) })
+	})
 	t.Run("full behind a locked store", testFull)
 	for _, x := range []struct {
 		name string
@@ -41,15 +52,12 @@ func TestFaults(t *testing.T) {
 	t.Run("store corrupt", testStoreCorrupt)
 }
 
-// testDiskGonePass: with on_failure pass everything passes while nothing can be
+// testDiskPass: with on_failure pass everything passes while nothing can be
 // recorded; it is counted, readyz and the log tell, and behind it a gap record.
-func testDiskGonePass(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	journal := filepath.Join(dir, "journal")
+func testDiskPass(t *testing.T, dir string, breaks, heals func() error) {
 	acs := openACS(t, cwmptest.ACSConfig{Character: cwmptest.ConnectionOnly, Script: chores})
 	r := start(t, plan{acs: acs.Addr(), dir: dir, level: "info", journal: ", on_failure: pass"})
-	if err := os.Rename(journal, journal+".away"); err != nil {
+	if err := breaks(); err != nil {
 		t.Fatal(err)
 	}
 	lost := func() float64 { return r.metrics()["cwmpgate_audit_lost_records_total"] }
@@ -70,7 +78,7 @@ func testDiskGonePass(t *testing.T) {
 	if report, err := d.Session(t.Context()); err != nil || report.RPCs != 2 {
 		t.Errorf("a session while nothing can be recorded: %+v, %v", report, err)
 	}
-	if n := lost() - before; n < 5 { // Inform, its answer, two requests, two answers, the end
+	if n := lost() - before; n < 5 { // Inform, its answer, two requests, two answers
 		t.Errorf("%v records are counted as lost", n)
 	}
 	if n := len(acs.Informs()); n != informs+1 {
@@ -79,7 +87,7 @@ func testDiskGonePass(t *testing.T) {
 	if status, text := get(t, "http://"+r.admin+"/readyz"); status != 503 || !strings.Contains(text, "journal") {
 		t.Errorf("readyz: %d %s", status, text)
 	}
-	if err := os.Rename(journal+".away", journal); err != nil {
+	if err := heals(); err != nil {
 		t.Fatal(err)
 	}
 	await(t, "readyz says ready", func() bool { status, _ := get(t, "http://"+r.admin+"/readyz"); return status == 200 })
@@ -410,7 +418,8 @@ func moveStore(t *testing.T, dir string) func() {
 func TestSizeAlarm(t *testing.T) {
 	const most = 1000
 	var log bytes.Buffer
-	a := &sizeAlarm{log: zerolog.New(&log), settings: journalConfig{MaxSize: most, SegmentSize: 50, OnFailure: "stop"}}
+	a := &sizeAlarm{log: zerolog.New(&log), settings: journalConfig{MaxSize: most, SegmentSize: 50, OnFailure: "stop"},
+		free: func(string) (int64, bool) { return 0, false }}
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	for i, x := range []struct {
 		held  int64
@@ -435,7 +444,7 @@ func TestSizeAlarm(t *testing.T) {
 	for range 100 {
 		a.committed(3, stats)
 	}
-	if looked != 25 {
+	if looked != 25 || a.disk.level != 0 {
 		t.Errorf("looked %d times for 300 of %d bytes", looked, most)
 	}
 	for _, x := range []struct {
@@ -450,5 +459,43 @@ func TestSizeAlarm(t *testing.T) {
 		if got := held(x.stats, a.settings); got != x.held {
 			t.Errorf("%+v holds %d, want %d", x.stats, got, x.held)
 		}
+	}
+}
+
+// TestDiskAlarm: likewise of what is free on the journal's disk, whoever fills it.
+func TestDiskAlarm(t *testing.T) {
+	var log bytes.Buffer
+	var free int64
+	a := &sizeAlarm{log: zerolog.New(&log), settings: journalConfig{Directory: "there", MaxSize: 1000, SegmentSize: 100, OnFailure: "stop"},
+		free: func(dir string) (int64, bool) { return free, dir == "there" }}
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	for i, x := range []struct {
+		free  int64
+		after time.Duration
+		says  string
+	}{
+		{400, 0, ""}, {399, time.Second, `{"level":"warn","free_bytes":399,"on_failure":"stop"`}, {450, time.Second, ""}, {101, time.Second, ""},
+		{99, time.Second, `{"level":"error","free_bytes":99`}, {120, time.Second, ""}, {0, 11 * time.Minute, `{"level":"error"`},
+		{126, time.Hour, `{"level":"warn"`}, {500, time.Second, `{"level":"info","free_bytes":500`}, {400, time.Hour, ""}, {50, time.Second, `{"level":"error"`},
+	} {
+		log.Reset()
+		now = now.Add(x.after)
+		a.lookDisk(x.free, now)
+		if got := log.String(); !strings.HasPrefix(got, x.says) || x.says == "" && got != "" {
+			t.Errorf("step %d, %d bytes free: %q, want %q", i, x.free, got, x.says)
+		}
+	}
+	log.Reset()
+	free, a.disk = 10, alarm{}
+	a.committed(1, func() journal.Stats { return journal.Stats{} })
+	a.committed(1, func() journal.Stats { return journal.Stats{} }) // within a second
+	if n := strings.Count(log.String(), "nearly full"); n != 1 {
+		t.Errorf("said %d times: %s", n, log.String())
+	}
+	if n, known := diskFree(t.TempDir()); known && n <= 0 {
+		t.Errorf("%d bytes are free", n)
+	}
+	if _, known := diskFree("/there/is/none"); known {
+		t.Error("what is free where nothing is")
 	}
 }

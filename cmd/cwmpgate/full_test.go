@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/cwmpgate/cwmpgate/audit"
+	"github.com/cwmpgate/cwmpgate/cwmp/cwmptest"
 )
 
 // A gateway whose journal is full starts all the same: only by that is the store
@@ -52,4 +56,57 @@ timeouts: {drain: 1s}
 		status, _ := newCPE(t, r, true).post(informOf("AGAIN"))
 		return status == 200
 	})
+}
+
+// TestGivesWayToMaxSize: what the store has goes before keep_after_ack is over,
+// and that is counted and recorded; nothing is refused for it, and nothing lost.
+func TestGivesWayToMaxSize(t *testing.T) {
+	acs := openACS(t, cwmptest.ACSConfig{Script: chores})
+	file := plan{acs: acs.Addr(), level: "info"}.write(t)
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = os.WriteFile(file, bytes.Replace(text, []byte("max_size: 1GiB"), []byte("max_size: 16MiB"), 1), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := startFile(t, file)
+	gone := func() float64 { return r.metrics()["cwmpgate_journal_gave_way_records_total"] }
+	informs := 0
+	for gone() == 0 {
+		if informs++; informs > 60 {
+			t.Fatal("nothing ever gives way")
+		}
+		if got := raw(t, r.addr, largeInform(fmt.Sprint("ROOM", informs)), 1); len(got) != 1 || got[0].status != 200 {
+			t.Fatalf("Inform %d: %+v", informs, got)
+		}
+		await(t, "the store has it", func() bool { return r.metrics()[`cwmpgate_audit_sink_lag_records{sink="sqlite"}`] == 0 })
+	}
+	r.close()
+	all := openArchive(t, r.dir).records()
+	checkLedger(t, all)
+	recorded, seen := 0, 0
+	var next uint64 = 1
+	for _, x := range all {
+		switch {
+		case x.What == audit.SystemTrim:
+			var first, last uint64
+			if _, err := fmt.Sscan(x.Detail["first"], &first); err != nil || first != next || x.Detail["log"] != x.Log {
+				t.Errorf("%s", x.line)
+			}
+			if _, err := fmt.Sscan(x.Detail["last"], &last); err != nil || last < first || last >= x.Seq {
+				t.Errorf("%s", x.line)
+			}
+			next = last + 1
+			recorded += int(last - first + 1)
+		case x.RPC == "Inform":
+			seen++
+		}
+	}
+	if counted := int(r.gate.metrics.GetOrCreateCounter("cwmpgate_journal_gave_way_records_total").Get()); recorded != counted || recorded == 0 {
+		t.Errorf("%d records are recorded as gone, %d counted", recorded, counted)
+	}
+	if seen != informs || gaps(t, all) != 0 {
+		t.Errorf("%d Informs recorded of %d, %d told as missing", seen, informs, gaps(t, all))
+	}
 }

@@ -31,6 +31,12 @@ func journalMetrics(set *metrics.Set, j *journal.Journal, c journalConfig) {
 	gauge("cwmpgate_journal_size_bytes", func(s journal.Stats) float64 { return float64(s.Bytes) })
 	gauge("cwmpgate_journal_held_bytes", func(s journal.Stats) float64 { return float64(held(s, c)) })
 	gauge("cwmpgate_journal_max_size_bytes", func(journal.Stats) float64 { return float64(c.MaxSize) })
+	if _, known := diskFree("."); known {
+		set.NewGauge("cwmpgate_journal_disk_free_bytes", func() float64 {
+			free, _ := diskFree(string(c.Directory))
+			return float64(free)
+		})
+	}
 	gauge("cwmpgate_journal_segments", func(s journal.Stats) float64 { return float64(s.Segments) })
 	gauge("cwmpgate_journal_writable", func(s journal.Stats) float64 {
 		if s.Err != nil || s.Full {

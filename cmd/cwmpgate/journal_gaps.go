@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/VictoriaMetrics/metrics"
+
 	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/audit/journal"
 )
@@ -29,6 +31,25 @@ func (g *gate) tellGaps(ctx context.Context) error {
 		return nil // the records passed, but nothing is known to be durable
 	}
 	return g.journal.Told(gaps)
+}
+
+// gaveWay counts and records what the journal removes before its time. It has no
+// say in it: the stores have those records.
+func (g *gate) gaveWay(set *metrics.Set) func(journal.GaveWay) {
+	records := set.NewCounter("cwmpgate_journal_gave_way_records_total")
+	return func(gone journal.GaveWay) {
+		records.AddInt64(int64(gone.Last - gone.First + 1))
+		s := audit.System{What: audit.SystemTrim, Why: "journal.max_size is near", Detail: []audit.Pair{
+			{Name: "log", Value: gone.Log},
+			{Name: "first", Value: strconv.FormatUint(gone.First, 10)}, {Name: "last", Value: strconv.FormatUint(gone.Last, 10)},
+		}}
+		if gone.DiskFull {
+			s.Why = "the journal's disk is full"
+		}
+		if _, err := g.recorder.System(s); err != nil {
+			g.log.Error().Err(err).Msg("record what gave way in the journal")
+		}
+	}
 }
 
 func gapRecord(g journal.Gap) audit.System {

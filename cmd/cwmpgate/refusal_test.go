@@ -199,6 +199,8 @@ timeouts: {head: 400ms, body: 400ms}
 		{"invalid-character", 400, post(zipped)}, // gzip that nobody declared
 		{"head-timeout", 408, "POST /acs HTTP/1.1\r\nHost: a"},
 		{"body-timeout", 408, head + "Content-Length: 9\r\n\r\nabc"},
+		{"body-not-expected", 400, "GET /fw.bin HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"},
+		{"body-not-expected", 400, "GET /fw.bin HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"},
 		{"method-not-allowed", 405, "DELETE /acs HTTP/1.1\r\nHost: a\r\n\r\n"},
 	} {
 		got := raw(t, r.addr, x.text, 1)

@@ -26,6 +26,7 @@ type plan struct {
 	acs      string // host:port of the ACS
 	reuse    string // "never" where empty
 	tls      bool
+	tlsKeys  string // further keys of the listener's TLS, one line
 	level    string // "debug" where empty
 	dir      string // a new one where empty
 	tenant   string // further lines of the tenant
@@ -61,7 +62,10 @@ func (p plan) write(t testing.TB) string {
 	}
 	secure := ""
 	if p.tls {
-		secure = "    tls: {self_signed: {directory: .}}\n"
+		secure = "    tls:\n      self_signed: {directory: .}\n"
+		if p.tlsKeys != "" {
+			secure += "      " + p.tlsKeys + "\n"
+		}
 	}
 	text := fmt.Sprintf(testConfig, cmp.Or(p.listen, "127.0.0.1:0"), secure, p.acs, cmp.Or(p.reuse, "never"), p.tenant, p.journal,
 		cmp.Or(p.admin, "127.0.0.1:0"), cmp.Or(p.level, "debug"), p.sections)

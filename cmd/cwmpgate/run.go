@@ -100,7 +100,7 @@ func build(c *config, log zerolog.Logger) (*gate, error) {
 	if err := makeKeys(c); err != nil {
 		return nil, err
 	}
-	synced, alarm := syncedMetrics(g.metrics), &sizeAlarm{log: log, settings: c.Journal}
+	synced, alarm := syncedMetrics(g.metrics), &sizeAlarm{log: log, settings: c.Journal, free: diskFree}
 	g.journal = journal.New(journal.Config{
 		Directory: string(c.Journal.Directory), MaxSize: int64(c.Journal.MaxSize), SegmentSize: int64(c.Journal.SegmentSize),
 		MaxDelay: orNone(c.Journal.MaxDelay), KeepAfterAck: orNone(c.Journal.KeepAfterAck),
@@ -109,6 +109,7 @@ func build(c *config, log zerolog.Logger) (*gate, error) {
 			synced(c)
 			alarm.committed(c.Bytes, g.journal.Stats)
 		},
+		GaveWay: g.gaveWay(g.metrics),
 	})
 	g.recorder = audit.NewRecorder(audit.Config{
 		Node: c.Node, MaxValue: c.Record.MaxValue, OnFailure: c.Journal.OnFailure,

@@ -22,8 +22,8 @@ import (
 	"github.com/cwmpgate/cwmpgate/configs"
 )
 
-// identity is a certificate with its key.
-type identity struct {
+// holder is a certificate with its key.
+type holder struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
@@ -32,7 +32,7 @@ var serials int64
 
 // issue has by sign what change makes of an ordinary client's certificate; a
 // nil by means that it signs itself.
-func issue(t testing.TB, name string, by *identity, change func(*x509.Certificate)) *identity {
+func issue(t testing.TB, name string, by *holder, change func(*x509.Certificate)) *holder {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -59,7 +59,7 @@ func issue(t testing.TB, name string, by *identity, change func(*x509.Certificat
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &identity{cert, key}
+	return &holder{cert, key}
 }
 
 // isCA makes a form one of an authority that may have others below it.
@@ -68,8 +68,8 @@ func isCA(c *x509.Certificate) {
 	c.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
 }
 
-// tls is the identity as a client shows it, with what stands above it.
-func (i *identity) tls(above ...*identity) []tls.Certificate {
+// tls is the certificate as a client shows it, with what stands above it.
+func (i *holder) tls(above ...*holder) []tls.Certificate {
 	c := tls.Certificate{Certificate: [][]byte{i.cert.Raw}, PrivateKey: i.key}
 	for _, a := range above {
 		c.Certificate = append(c.Certificate, a.cert.Raw)
@@ -78,7 +78,7 @@ func (i *identity) tls(above ...*identity) []tls.Certificate {
 }
 
 // file writes certificates as PEM.
-func file(t testing.TB, list ...*identity) configs.Path {
+func file(t testing.TB, list ...*holder) configs.Path {
 	t.Helper()
 	var text bytes.Buffer
 	for _, i := range list {
@@ -92,12 +92,11 @@ func file(t testing.TB, list ...*identity) configs.Path {
 }
 
 // asking is a server that asks for certificates.
-func asking(t testing.TB, mode string, authorities ...*identity) *Server {
+func asking(t testing.TB, mode string, authorities ...*holder) *Server {
 	t.Helper()
-	s, err := New(Config{
-		SelfSigned: SelfSigned{Directory: configs.Path(t.TempDir())},
-		Clients:    Clients{Mode: mode, Authorities: []Authority{{File: file(t, authorities...)}}},
-	}, zerolog.Nop())
+	c := firstRun(t.TempDir())
+	c.Clients = Clients{Mode: mode, Authorities: []Authority{{File: file(t, authorities...)}}}
+	s, err := New(c, []*Clients{nil}, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}

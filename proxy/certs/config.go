@@ -11,8 +11,10 @@ import (
 
 // Config is the TLS of one listener.
 type Config struct {
-	Certificates []Files    `yaml:"certificates" doc:"Certificates to serve; a CPE gets the first that its name and algorithms fit, else the first of all."`
+	Certificates []Files    `yaml:"certificates" doc:"Certificates to serve. A CPE gets one for the name that it sends, and of those one that it can verify, ECDSA before RSA; without a name, or with an unknown one, it gets what has the names of the first."`
 	SelfSigned   SelfSigned `yaml:"self_signed" doc:"A certificate that the gateway makes for a first run, where no other is given."`
+	Profile      string     `yaml:"profile" enum:"modern|strict|intermediate|legacy" doc:"What TLS a CPE must speak. modern: 1.3; strict: 1.2 with ECDHE and AEAD, too; intermediate: RSA key exchange with AES, too, which TR-069 has CPEs know; legacy: 1.0 and 1.1, too. See docs/tls.md."`
+	TripleDES    bool       `yaml:"triple_des" doc:"With profile legacy: 3DES, too, for CPEs that know nothing else."`
 	Clients      Clients    `yaml:"client_certificates" doc:"Certificates that CPEs are asked for."`
 }
 
@@ -28,6 +30,9 @@ type SelfSigned struct {
 	Names     []string     `yaml:"names" doc:"Host names and addresses in the certificate; localhost, 127.0.0.1 and ::1 where none are given."`
 }
 
+// SetDefaults gives a listener its defaults before its section is read.
+func (c *Config) SetDefaults() { c.Profile = ProfileIntermediate }
+
 // Validate reports a listener with no certificate at all, or with both kinds.
 func (c *Config) Validate(at configs.At) {
 	switch {
@@ -35,6 +40,9 @@ func (c *Config) Validate(at configs.At) {
 		at.Errorf("certificates", "TLS needs certificates, or self_signed with a directory for a first run")
 	case len(c.Certificates) > 0 && c.SelfSigned.Directory != "":
 		at.Errorf("self_signed", "certificates are given, so self_signed would never be used")
+	}
+	if c.TripleDES && c.Profile != ProfileLegacy && !at.Wrong("profile") {
+		at.Errorf("triple_des", "profile %s has no 3DES: it goes with profile legacy", c.Profile)
 	}
 	for i, f := range c.Certificates {
 		if _, err := tls.LoadX509KeyPair(string(f.Certificate), string(f.Key)); err != nil {

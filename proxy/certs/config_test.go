@@ -36,10 +36,19 @@ func serve(s *Server, c net.Conn) error {
 	return conn.Handshake()
 }
 
+// firstRun is a listener's defaults with a self-signed certificate.
+func firstRun(dir string) (c Config) {
+	c.SetDefaults()
+	c.Clients.SetDefaults()
+	c.SelfSigned.Directory = configs.Path(dir)
+	return c
+}
+
 func TestSelfSignedIsMadeOnceAndKept(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
-	c := Config{SelfSigned: SelfSigned{Directory: configs.Path(dir), Names: []string{"acs.example.com", "192.0.2.1"}}}
-	first, err := New(c, zerolog.Nop())
+	c := firstRun(dir)
+	c.SelfSigned.Names = []string{"acs.example.com", "192.0.2.1"}
+	first, err := New(c, []*Clients{nil}, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +68,7 @@ func TestSelfSignedIsMadeOnceAndKept(t *testing.T) {
 	}
 	roots.AppendCertsFromPEM(pem)
 	made := handshake(t, first, &tls.Config{ServerName: "acs.example.com", RootCAs: roots})
-	second, err := New(c, zerolog.Nop())
+	second, err := New(c, []*Clients{nil}, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,24 +79,24 @@ func TestSelfSignedIsMadeOnceAndKept(t *testing.T) {
 
 func TestBrokenKeyIsAnError(t *testing.T) {
 	dir := t.TempDir()
-	c := Config{SelfSigned: SelfSigned{Directory: configs.Path(dir)}}
-	if _, err := New(c, zerolog.Nop()); err != nil {
+	c := firstRun(dir)
+	if _, err := New(c, []*Clients{nil}, zerolog.Nop()); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, keyName), []byte("no key"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := New(c, zerolog.Nop()); err == nil {
+	if _, err := New(c, []*Clients{nil}, zerolog.Nop()); err == nil {
 		t.Error("a broken key was taken, or silently replaced")
 	}
 }
 
 func TestALPNNeverOffersHTTP2(t *testing.T) {
-	cfg, err := New(Config{SelfSigned: SelfSigned{Directory: configs.Path(t.TempDir())}}, zerolog.Nop())
+	cfg, err := New(firstRun(t.TempDir()), []*Clients{nil}, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range cfg.config.NextProtos {
+	for _, p := range cfg.current().tls.NextProtos {
 		if p != "http/1.1" {
 			t.Errorf("ALPN offers %s", p)
 		}
@@ -95,7 +104,7 @@ func TestALPNNeverOffersHTTP2(t *testing.T) {
 }
 
 func TestNoSNIAndUnknownSNIAreServed(t *testing.T) {
-	cfg, err := New(Config{SelfSigned: SelfSigned{Directory: configs.Path(t.TempDir())}}, zerolog.Nop())
+	cfg, err := New(firstRun(t.TempDir()), []*Clients{nil}, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}

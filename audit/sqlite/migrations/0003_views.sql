@@ -83,7 +83,8 @@ LEFT JOIN rpcs AS r ON s.peer IS NULL AND r.log = s.log AND r.seq =
      ORDER BY k.at, k.log, k.seq LIMIT 1);
 
 -- One row per parameter set, added, deleted, or told with another value than
--- was known. Known is what a CPE told and what it accepted.
+-- was known. Known is what a CPE told and what it accepted, but not what an
+-- Inform told that the ACS answered with a fault.
 CREATE VIEW view_changes AS
 SELECT
     p.at, g.log, p.seq, p.item, l.tenant,
@@ -97,6 +98,7 @@ SELECT
     END AS new,
     p.secret AS new_secret, p.type,
     CASE
+        WHEN p.action IN ('reported', 'informed') AND f.answer = 'fault' THEN 'refused'
         WHEN p.action IN ('reported', 'informed', 'read') THEN 'reported'
         WHEN f.outcome <> 'refused' OR p.action <> 'set' THEN f.outcome
         WHEN x.seq IS NOT NULL THEN 'refused'
@@ -121,9 +123,15 @@ LEFT JOIN parameters AS o ON (o.log, o.seq, o.item) =
     (SELECT k.log, k.seq, k.item FROM parameters AS k
      WHERE k.device = p.device AND k.name = p.name
        AND (k.at, k.log, k.seq, k.item) < (p.at, p.log, p.seq, p.item)
-       AND (k.action IN ('reported', 'informed', 'read') OR k.action = 'set' AND EXISTS
-           (SELECT 1 FROM rpcs AS b INDEXED BY rpcs_answers WHERE b.log = k.log AND b.answers = k.seq
-              AND b.message = 'response' AND b.status IN ('0', '1') AND (b.seq < p.seq OR b.log <> p.log)))
+       AND CASE k.action
+           WHEN 'read' THEN true
+           WHEN 'set' THEN EXISTS (SELECT 1 FROM rpcs AS b INDEXED BY rpcs_answers WHERE b.log = k.log AND b.answers = k.seq
+              AND b.message = 'response' AND b.status IN ('0', '1') AND (b.seq < p.seq OR b.log <> p.log))
+           WHEN 'reported' THEN NOT EXISTS (SELECT 1 FROM rpcs AS b INDEXED BY rpcs_answers WHERE b.log = k.log AND b.answers = k.seq
+              AND b.message = 'fault' AND (b.seq < p.seq OR b.log <> p.log))
+           WHEN 'informed' THEN NOT EXISTS (SELECT 1 FROM rpcs AS b INDEXED BY rpcs_answers WHERE b.log = k.log AND b.answers = k.seq
+              AND b.message = 'fault' AND (b.seq < p.seq OR b.log <> p.log))
+           END
      ORDER BY k.at DESC, k.log DESC, k.seq DESC, k.item DESC LIMIT 1)
 WHERE p.changed;
 
@@ -243,8 +251,9 @@ SELECT
     i.status,
     CASE t.step WHEN 'bytes' THEN t.http_status ELSE
         (SELECT b.http_status FROM transfer_bytes AS b WHERE b.log = t.log AND b.seq = t.seq ORDER BY b.at DESC LIMIT 1) END AS http_status,
-    CASE t.step WHEN 'bytes' THEN t.bytes ELSE
-        (SELECT sum(b.bytes) FROM transfer_bytes AS b WHERE b.log = t.log AND b.seq = t.seq) END AS bytes,
+    -- A challenge or an error page is no file.
+    CASE t.step WHEN 'bytes' THEN CASE WHEN t.http_status / 100 = 2 THEN t.bytes ELSE 0 END ELSE
+        (SELECT sum(CASE WHEN b.http_status / 100 = 2 THEN b.bytes ELSE 0 END) FROM transfer_bytes AS b WHERE b.log = t.log AND b.seq = t.seq) END AS bytes,
     CASE t.step WHEN 'bytes' THEN t.sha256 ELSE
         (SELECT b.sha256 FROM transfer_bytes AS b WHERE b.log = t.log AND b.seq = t.seq AND b.sha256 IS NOT NULL ORDER BY b.at DESC LIMIT 1) END AS sha256,
     coalesce(e.start_text, m.start_text, t.start_text) AS start, coalesce(e.finish_text, m.finish_text, t.finish_text) AS finish,
