@@ -12,7 +12,7 @@ func TestGate(t *testing.T) {
 	g := newGate(Limits{Connections: 3, ConnectionsPerAddress: 2, Handshakes: 1, HandshakesPerAddress: 1})
 	f := func(p netip.Prefix, want string) {
 		t.Helper()
-		if got := g.enter(p); got != want {
+		if got := g.enter(p, false); got != want {
 			t.Errorf("%s: %q, want %q", p, got, want)
 		}
 	}
@@ -36,8 +36,8 @@ func TestGate(t *testing.T) {
 func TestHandshakesOfOneSourceLeaveRoomForOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(Limits{Connections: 100, ConnectionsPerAddress: 100, Handshakes: 4, HandshakesPerAddress: 2})
-		g.enter(here)
-		g.enter(elsewhere)
+		g.enter(here, false)
+		g.enter(elsewhere, false)
 		soon := func() time.Time { return time.Now().Add(10 * time.Second) }
 		for range 2 {
 			if !g.handshake(context.Background(), here, soon()) {

@@ -20,6 +20,7 @@ type gatewayMetrics struct {
 	handshakes       *metrics.Counter
 	acceptErrors     *metrics.Counter
 	connectionErrors *metrics.Counter
+	connectionsOver  *metrics.Counter
 	rpcs             map[string][]*metrics.Counter
 	ends             map[string]*metrics.Counter // of sessions, by how
 }
@@ -34,6 +35,7 @@ func newGatewayMetrics(set *metrics.Set, g *Gateway) *gatewayMetrics {
 		handshakes:       set.NewCounter("cwmpgate_tls_handshakes_total"),
 		acceptErrors:     set.NewCounter("cwmpgate_accept_errors_total"),
 		connectionErrors: set.NewCounter("cwmpgate_connection_errors_total"),
+		connectionsOver:  set.NewCounter("cwmpgate_connections_over_total"),
 		rpcs:             make(map[string][]*metrics.Counter),
 		ends:             make(map[string]*metrics.Counter),
 	}

@@ -4,6 +4,7 @@ import (
 	"os"
 
 	"github.com/cwmpgate/cwmpgate/configs"
+	"github.com/cwmpgate/cwmpgate/policy/admission"
 	"github.com/cwmpgate/cwmpgate/proxy"
 )
 
@@ -16,6 +17,7 @@ type config struct {
 	Limits       proxy.Limits       `yaml:"limits" doc:"What peers may use at most."`
 	Timeouts     proxy.Timeouts     `yaml:"timeouts" doc:"What peers may wait for at most."`
 	SourcePrefix proxy.SourcePrefix `yaml:"source_prefix" doc:"How much of its address binds a session to where it began."`
+	Admission    admission.Settings `yaml:"admission" doc:"Informs that begin a session: how many, in which order, how long they may wait. docs/admission.md explains it."`
 	Journal      journalConfig      `yaml:"journal" required:"true" doc:"The durable log that every record is in before its message goes on."`
 	Store        storeConfig        `yaml:"store" doc:"Where records can be asked for. Without a store they stay in the journal, for journal.keep_after_ack."`
 	Record       recordConfig       `yaml:"record" doc:"What a record holds."`
@@ -60,7 +62,7 @@ type logConfig struct {
 func defaultConfig() *config {
 	d := proxy.Defaults()
 	return &config{
-		Limits: d.Limits, Timeouts: d.Timeouts, SourcePrefix: d.SourcePrefix,
+		Limits: d.Limits, Timeouts: d.Timeouts, SourcePrefix: d.SourcePrefix, Admission: d.Admission,
 		Journal: journalConfig{
 			MaxSize: 20 << 30, SegmentSize: 64 << 20, MaxDelay: configs.Duration(2e6), KeepAfterAck: configs.Duration(24 * 3600 * 1e9), OnFailure: "refuse",
 		},
@@ -123,5 +125,5 @@ func (c *config) Validate(at configs.At) {
 
 // gateway is the part of the config that the proxy takes.
 func (c *config) gateway() proxy.Config {
-	return proxy.Config{Listeners: c.Listeners, Tenants: c.Tenants, Limits: c.Limits, Timeouts: c.Timeouts, SourcePrefix: c.SourcePrefix}
+	return proxy.Config{Listeners: c.Listeners, Tenants: c.Tenants, Limits: c.Limits, Timeouts: c.Timeouts, SourcePrefix: c.SourcePrefix, Admission: c.Admission}
 }

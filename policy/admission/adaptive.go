@@ -38,14 +38,17 @@ func newFollower(r Rate, a Adaptive) follower {
 }
 
 // answered takes note of how an Inform fared at the ACS.
-func (f *follower) answered(took time.Duration, failed bool) {
-	f.answers++
-	f.unsettled = max(0, f.unsettled-1)
-	if failed {
+func (f *follower) answered(took time.Duration, how Fared) {
+	f.unsettled--
+	switch {
+	case how == Unknown:
+		return
+	case how == Ill:
 		f.failed++
-	} else if took > f.slowFrom {
+	case took > f.slowFrom:
 		f.slow++
 	}
+	f.answers++
 }
 
 // step ends the second under way, if it is over, and tells whether the rate has

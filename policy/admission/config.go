@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"fmt"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -34,7 +35,12 @@ func (r *Rate) Validate(at configs.At) {
 	}
 }
 
-func (r Rate) on() bool { return r.Mode == ModeObserve || r.Mode == ModeEnforce }
+// String is the limit as a person writes it.
+func (r Rate) String() string { return fmt.Sprintf("%d in %s", r.Count, r.Per) }
+
+func (r Rate) on() bool { return isOn(r.Mode) }
+
+func isOn(mode string) bool { return mode == ModeObserve || mode == ModeEnforce }
 
 // perSecond is the rate; infinite where it is off.
 func (r Rate) perSecond() float64 {
@@ -66,7 +72,7 @@ func (m *Most) SetDefaults() { m.Mode = ModeOff }
 
 // Validate reports what no single key's type can tell.
 func (m *Most) Validate(at configs.At) {
-	if m.Mode != ModeOff && m.Count == 0 {
+	if isOn(m.Mode) && m.Count == 0 {
 		at.Errorf("count", "a limit that is not off needs a count of 1 or more")
 	}
 }

@@ -12,6 +12,7 @@ type Controller struct {
 	set     Settings
 	decided func(*Inform) // of one that waited; called under the lock
 	devices *Meter
+	sources *Meter // of connections
 
 	mu      sync.Mutex
 	base    time.Time
@@ -28,6 +29,7 @@ type Controller struct {
 	biting  []*bites
 	changes []Change
 	queue   bites
+	address bites
 }
 
 // New makes a controller without lanes, whose time begins at now. decided is
@@ -36,9 +38,9 @@ type Controller struct {
 func New(set Settings, now time.Time, decided func(*Inform)) *Controller {
 	return &Controller{
 		set: set, decided: decided, base: now, last: now, tenants: make(map[string]*limit),
-		devices: NewMeter(set.Device, set.Tracked, now),
+		devices: NewMeter(set.Device, set.Tracked, now), sources: NewMeter(set.Connections, set.Tracked, now),
 		gateway: newLimit(set.Informs, ReasonGatewayRate, "", "", time.Duration(set.Wait)),
-		queue:   bites{name: ReasonQueue},
+		queue:   bites{name: ReasonQueue}, address: bites{name: ReasonAddressRate},
 	}
 }
 
@@ -205,6 +207,13 @@ func (c *Controller) Changes() []Change {
 	return changes
 }
 
+// connectionRefused takes note that a connection was over its source's limit.
+func (c *Controller) connectionRefused(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.address.bite(c, c.tick(now))
+}
+
 // Close sends all away that wait, and admits none from now on.
 func (c *Controller) Close(now time.Time) {
 	c.mu.Lock()
@@ -275,11 +284,3 @@ func (c *Controller) fullest(in *Inform, scarce string) *Inform {
 
 // mostVictims bounds how many are sent away for one large message.
 const mostVictims = 8
-
-// Habits is the share of CPEs, 0 to 1, that seem to go by their own timers
-// whatever Retry-After says, of the lane of a tenant's ACS.
-func (l *Lane) Habits() float64 {
-	l.c.mu.Lock()
-	defer l.c.mu.Unlock()
-	return l.habits.share
-}

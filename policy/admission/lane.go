@@ -76,7 +76,6 @@ func (l *Lane) decide(in *Inform, now time.Time) Outcome {
 		return l.refusal(in, ReasonClosed, now)
 	}
 	if c.devices.mode == ModeEnforce && in.Device != 0 && c.devices.Peek(in.Device, now) > 0 {
-		l.device.bite(c, now)
 		return l.refusal(in, ReasonDeviceRate, now)
 	}
 	if !c.crowded(l) {
@@ -95,12 +94,9 @@ func (l *Lane) queue(in *Inform, now time.Time) Outcome {
 		c.refuse(old, ReasonOvertaken, now)
 	}
 	if reason, wait := l.held(now); wait != 0 && float64(l.waiting.n) >= l.perSecond(now)*noticed.Seconds() {
-		l.biting(reason).bite(c, now)
+		l.bites(reason).bite(c, now)
 	}
 	if reason := c.room(in, now); reason != "" {
-		if reason == ReasonQueue || reason == ReasonQueueMemory {
-			c.queue.bite(c, now)
-		}
 		return l.refusal(in, reason, now)
 	}
 	if l.waiting.n == 0 {
@@ -146,13 +142,30 @@ func (l *Lane) Done() (others bool) {
 	return l.c.n > 0
 }
 
-// Answered takes note of how the first Inform of a session fared at the ACS.
-func (l *Lane) Answered(took time.Duration, failed bool, now time.Time) {
+// Asked takes note that an Inform is on its way to the ACS; Answered follows.
+func (l *Lane) Asked() {
+	l.c.mu.Lock()
+	defer l.c.mu.Unlock()
+	l.follows.unsettled++
+}
+
+// Fared is how an Inform fared at the ACS.
+type Fared uint8
+
+// How an Inform may fare.
+const (
+	Well    Fared = iota
+	Ill           // the ACS could not be reached, did not answer, or said that it has too much
+	Unknown       // it was broken off from this side
+)
+
+// Answered takes note of how an Inform fared that Asked was called for.
+func (l *Lane) Answered(took time.Duration, how Fared, now time.Time) {
 	c := l.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now = c.tick(now)
-	l.follows.answered(took, failed)
+	l.follows.answered(took, how)
 	l.follow(now)
 }
 
@@ -181,9 +194,15 @@ func (l *Lane) held(now time.Time) (reason string, wait time.Duration) {
 	return reason, wait
 }
 
-// biting is the limit of that name.
-func (l *Lane) biting(reason string) *bites {
+// bites is the limit of that name, nil where it is none.
+func (l *Lane) bites(reason string) *bites {
 	switch reason {
+	case ReasonUpstreamRate:
+		return &l.rate.bites
+	case ReasonDeviceRate:
+		return &l.device
+	case ReasonQueue, ReasonQueueMemory:
+		return &l.c.queue
 	case ReasonUpstreamSessions:
 		return &l.sessions
 	case ReasonTenantRate:
@@ -191,7 +210,7 @@ func (l *Lane) biting(reason string) *bites {
 	case ReasonGatewayRate:
 		return &l.c.gateway.bites
 	}
-	return &l.rate.bites
+	return nil
 }
 
 // admit lets in begin its session; no limit may hold it back.
@@ -217,7 +236,6 @@ func (l *Lane) admit(in *Inform, now time.Time) Outcome {
 	}
 	in.arrived = time.Time{}
 	l.open++
-	l.follows.unsettled++
 	l.admitted.add(c.second(now))
 	l.counts.admitted(in, o)
 	return o
@@ -270,6 +288,9 @@ func (l *Lane) refusal(in *Inform, reason string, now time.Time) Outcome {
 	if !in.arrived.IsZero() {
 		o.Waited = now.Sub(in.arrived)
 		in.arrived = time.Time{}
+	}
+	if b := l.bites(reason); b != nil {
+		b.bite(l.c, now)
 	}
 	o.RetryAfter = l.retryAfter(in, reason, now)
 	l.counts.refused(in, o)

@@ -168,21 +168,21 @@ func TestAdaptive(t *testing.T) {
 		}
 		return f.rate
 	}
-	answers := func(n int, took time.Duration, failed bool) func(*follower) {
+	answers := func(n int, took time.Duration, how Fared) func(*follower) {
 		return func(f *follower) {
 			for range n {
 				f.unsettled++
-				f.answered(took, failed)
+				f.answered(took, how)
 			}
 		}
 	}
-	if got := seconds(60, answers(50, time.Millisecond, false)); got != 100 {
+	if got := seconds(60, answers(50, time.Millisecond, Well)); got != 100 {
 		t.Errorf("well: %v", got)
 	}
-	if got := seconds(30, answers(50, time.Millisecond, true)); got != 10 {
+	if got := seconds(30, answers(50, time.Millisecond, Ill)); got != 10 {
 		t.Errorf("failing: %v", got)
 	}
-	if got := seconds(4, answers(50, 3*time.Second, false)); got >= 70 {
+	if got := seconds(4, answers(50, 3*time.Second, Well)); got >= 70 {
 		t.Errorf("slow: %v", got)
 	}
 	if got := seconds(60, func(f *follower) { f.unsettled += 50 }); got != 10 {
@@ -190,12 +190,15 @@ func TestAdaptive(t *testing.T) {
 	}
 	n := 0
 	if got := seconds(100, func(f *follower) {
-		n++
-		answers(50, time.Millisecond, n < 30)(f)
+		how := Ill
+		if n++; n > 30 {
+			how = Well
+		}
+		answers(50, time.Millisecond, how)(f)
 	}); got != 100 {
 		t.Errorf("recovered: %v", got)
 	}
-	if got := seconds(30, answers(1, 3*time.Second, false)); got != 100 {
+	if got := seconds(30, answers(1, 3*time.Second, Well)); got != 100 {
 		t.Errorf("one slow answer a second: %v", got)
 	}
 }

@@ -65,10 +65,25 @@ func (q *Queue) Done(l *Lane) {
 	}
 }
 
-// Answered takes note of how the first Inform of a session fared at the ACS.
-func (q *Queue) Answered(l *Lane, took time.Duration, failed bool) {
-	l.Answered(took, failed, time.Now())
+// Answered takes note of how an Inform fared at the ACS.
+func (q *Queue) Answered(l *Lane, took time.Duration, how Fared) { l.Answered(took, how, time.Now()) }
+
+// Connect asks for a connection of a source, and tells whether it is refused and
+// whether an observed limit would have refused it. Cost is one lookup: it is
+// asked before a handshake is paid for.
+func (q *Queue) Connect(source uint64) (refused, over bool) {
+	now := time.Now()
+	if q.c.sources.Take(source, now) == 0 {
+		return false, false
+	}
+	q.c.connectionRefused(now)
+	q.advance()
+	return q.c.sources.mode == ModeEnforce, q.c.sources.mode == ModeObserve
 }
+
+// Verified takes back what a connection of a source was charged: its peer has
+// shown who it is.
+func (q *Queue) Verified(source uint64) { q.c.sources.Refund(source) }
 
 // Close sends all away that wait, and admits none from now on.
 func (q *Queue) Close() {

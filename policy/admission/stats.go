@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"maps"
 	"time"
 
 	"github.com/cwmpgate/cwmpgate/cwmp"
@@ -94,29 +95,32 @@ func Class(i int) string { return cwmp.EventClass(i).String() }
 
 // Stats tells how each lane stands.
 func (c *Controller) Stats(now time.Time) []LaneStats {
+	all := make([]LaneStats, 0, len(c.lanes))
+	for _, l := range c.lanes {
+		all = append(all, l.Stats(now))
+	}
+	return all
+}
+
+// Stats tells how the lane stands.
+func (l *Lane) Stats(now time.Time) LaneStats {
+	c := l.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now = c.tick(now)
-	all := make([]LaneStats, 0, len(c.lanes))
-	for _, l := range c.lanes {
-		s := LaneStats{
-			Tenant: l.cfg.Tenant, ACS: l.cfg.ACS, Rate: l.admitted.perSecond(c.second(now)),
-			Open: l.open, Waiting: l.waiting.n, WaitingBytes: l.waiting.bytes,
-			Classes: l.counts.of, Refusals: make(map[string]uint64), Ignoring: l.habits.share,
-		}
-		if l.rate.mode == ModeEnforce {
-			s.Limit = l.rate.perSecond()
-		}
-		if l.waiting.n > 0 {
-			s.Longest = now.Sub(l.waiting.oldest.arrived)
-		}
-		for i := range s.Classes {
-			s.Classes[i].Waiting = l.waiting.of[i]
-		}
-		for reason, n := range l.counts.refusals {
-			s.Refusals[reason] = n
-		}
-		all = append(all, s)
+	s := LaneStats{
+		Tenant: l.cfg.Tenant, ACS: l.cfg.ACS, Rate: l.admitted.perSecond(c.second(now)),
+		Open: l.open, Waiting: l.waiting.n, WaitingBytes: l.waiting.bytes,
+		Classes: l.counts.of, Refusals: maps.Clone(l.counts.refusals), Ignoring: l.habits.share,
 	}
-	return all
+	if l.rate.mode == ModeEnforce {
+		s.Limit = l.rate.perSecond()
+	}
+	if l.waiting.n > 0 {
+		s.Longest = now.Sub(l.waiting.oldest.arrived)
+	}
+	for i := range s.Classes {
+		s.Classes[i].Waiting = l.waiting.of[i]
+	}
+	return s
 }

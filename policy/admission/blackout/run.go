@@ -194,6 +194,9 @@ func (r *run) retries(who int32, after time.Duration) {
 // reaches has an Inform arrive at the ACS.
 func (r *run) reaches(who int32) {
 	r.loads.add(r.now)
+	if r.cfg.Gate == Admission {
+		r.lane.Asked()
+	}
 	if !r.acs.take(who, r.now) {
 		r.over(arrival{who, r.now}, false)
 		return
@@ -227,7 +230,11 @@ func (r *run) over(a arrival, served bool) {
 	c := &r.cpes[a.cpe]
 	if r.cfg.Gate == Admission {
 		now := r.base.Add(r.now)
-		r.lane.Answered(r.now-a.came, !served, now)
+		how := admission.Well
+		if !served {
+			how = admission.Ill
+		}
+		r.lane.Answered(r.now-a.came, how, now)
 		if r.lane.Done() {
 			r.advance()
 		}
