@@ -42,6 +42,7 @@ type Gateway struct {
 	halted     chan struct{}
 	halt       func()
 	orphans    flood
+	busy       busy
 	ciphers    sync.Map // uint16 to string: as many as there are suites
 	exchanges  sync.Pool
 	now        func() time.Time

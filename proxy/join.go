@@ -102,6 +102,7 @@ func (x *exchange) joinInform(ctx context.Context) error {
 		return err
 	}
 	key := deviceKey(x.tenant.name, device)
+	x.gateway.busy.count(key, x.gateway.now())
 	rounds := []*session{t.of(x.conn)}
 	eachOwnCookie(x.req.Fields, func(v string) { rounds = append(rounds, t.withCookie(v)) })
 	if x.creds.nonce != "" {

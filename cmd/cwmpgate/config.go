@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 
 	"github.com/cwmpgate/cwmpgate/configs"
 	"github.com/cwmpgate/cwmpgate/policy/admission"
@@ -51,6 +52,7 @@ type recordConfig struct {
 
 type adminConfig struct {
 	Metrics configs.Address `yaml:"metrics" doc:"Address of /metrics, /healthz and /readyz; on loopback, since it asks for no password."`
+	Socket  configs.Path    `yaml:"socket" doc:"Unix socket that cwmpgate top reads, made with mode 0600; journal.directory with .sock behind it where absent."`
 }
 
 type logConfig struct {
@@ -77,6 +79,9 @@ func loadConfig(file string) (*config, error) {
 	c := defaultConfig()
 	if err := configs.Load(file, c); err != nil {
 		return nil, err
+	}
+	if c.Admin.Socket == "" {
+		c.Admin.Socket = configs.Path(filepath.Clean(string(c.Journal.Directory)) + ".sock")
 	}
 	if c.Node == "" {
 		host, err := os.Hostname()

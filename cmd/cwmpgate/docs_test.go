@@ -61,6 +61,7 @@ func TestReferenceConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := defaultConfig()
+	d.Admin.Socket = c.Admin.Socket // beside the journal
 	if len(c.Admission.TrustedProxies) == 0 {
 		c.Admission.TrustedProxies = nil
 	}

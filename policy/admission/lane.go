@@ -22,6 +22,7 @@ type Lane struct {
 	open     int       // admitted sessions that have not ended
 	behind   time.Time // since when some wait without a break
 	admitted meter
+	answers  answers
 	counts   counts
 }
 
@@ -166,6 +167,9 @@ func (l *Lane) Answered(took time.Duration, how Fared, now time.Time) {
 	defer c.mu.Unlock()
 	now = c.tick(now)
 	l.follows.answered(took, how)
+	if how != Unknown {
+		l.answers.add(took, how == Ill, c.second(now))
+	}
 	l.follow(now)
 }
 

@@ -42,6 +42,45 @@ func (m *meter) perSecond(second int64) float64 {
 	return float64(n) / meterSeconds
 }
 
+// answers is how Informs fared at the ACS in the last seconds.
+type answers struct {
+	seconds [meterSeconds + 1]answered
+}
+
+type answered struct {
+	second    int64
+	n, ill    int
+	sum, most time.Duration
+}
+
+func (a *answers) add(took time.Duration, ill bool, second int64) {
+	s := &a.seconds[second%int64(len(a.seconds))]
+	if s.second != second {
+		*s = answered{second: second}
+	}
+	s.n++
+	s.sum += took
+	s.most = max(s.most, took)
+	if ill {
+		s.ill++
+	}
+}
+
+func (a *answers) of(now int64) (mean, most time.Duration, ill float64) {
+	n, bad := 0, 0
+	for _, s := range a.seconds {
+		if now-s.second <= meterSeconds {
+			n, bad = n+s.n, bad+s.ill
+			mean += s.sum
+			most = max(most, s.most)
+		}
+	}
+	if n == 0 {
+		return 0, 0, 0
+	}
+	return mean / time.Duration(n), most, float64(bad) / float64(n)
+}
+
 // counts is what has become of a lane's Informs.
 type counts struct {
 	of       [classes]ClassCounts
@@ -51,9 +90,12 @@ type counts struct {
 
 // ClassCounts is what has become of the Informs of one class.
 type ClassCounts struct {
-	Waiting                           int
-	Admitted, Waited, Refused, GaveUp uint64
-	Observed                          uint64 // admitted, but over an observed limit
+	Waiting  int    `json:"waiting"`
+	Admitted uint64 `json:"admitted"`
+	Waited   uint64 `json:"waited"` // of those admitted
+	Refused  uint64 `json:"refused"`
+	GaveUp   uint64 `json:"gave_up"`
+	Observed uint64 `json:"over"` // admitted, but over an observed limit
 }
 
 func (c *counts) admitted(in *Inform, o Outcome) {
@@ -76,18 +118,23 @@ func (c *counts) refused(in *Inform, o Outcome) {
 	c.refusals[o.Reason]++
 }
 
-// LaneStats is how a lane stands.
+// LaneStats is how the way to an ACS stands. Its rates are of a second.
 type LaneStats struct {
-	Tenant, ACS  string
-	Rate         float64 // admitted a second, mean of the last five
-	Limit        float64 // of the ACS, a second; 0: none is enforced
-	Open         int     // sessions
-	Waiting      int
-	WaitingBytes int64
-	Longest      time.Duration // that one of those waiting has waited
-	Classes      [classes]ClassCounts
-	Refusals     map[string]uint64
-	Ignoring     float64 // share of CPEs that seem not to read Retry-After
+	Tenant       string               `json:"tenant"`
+	ACS          string               `json:"acs"`
+	Rate         float64              `json:"rate"`  // admitted, mean of the last five seconds
+	Limit        float64              `json:"limit"` // of the ACS; 0: none is enforced
+	Open         int                  `json:"sessions"`
+	Waiting      int                  `json:"waiting"`
+	WaitingBytes int64                `json:"waiting_bytes"`
+	Longest      time.Duration        `json:"longest_wait_ns"`
+	AnswerMean   time.Duration        `json:"answer_mean_ns"` // to Informs, of the last five seconds
+	AnswerMost   time.Duration        `json:"answer_most_ns"`
+	Ill          float64              `json:"failing"`   // share of them that failed
+	Unsettled    int                  `json:"unsettled"` // Informs that the ACS has yet to answer
+	Classes      [classes]ClassCounts `json:"classes"`
+	Refusals     map[string]uint64    `json:"refusals"`
+	Ignoring     float64              `json:"ignoring"` // share of CPEs that seem not to read Retry-After
 }
 
 // Class is the name of class i of LaneStats.Classes.
@@ -112,7 +159,9 @@ func (l *Lane) Stats(now time.Time) LaneStats {
 		Tenant: l.cfg.Tenant, ACS: l.cfg.ACS, Rate: l.admitted.perSecond(c.second(now)),
 		Open: l.open, Waiting: l.waiting.n, WaitingBytes: l.waiting.bytes,
 		Classes: l.counts.of, Refusals: maps.Clone(l.counts.refusals), Ignoring: l.habits.share,
+		Unsettled: l.follows.unsettled,
 	}
+	s.AnswerMean, s.AnswerMost, s.Ill = l.answers.of(c.second(now))
 	if l.rate.mode == ModeEnforce {
 		s.Limit = l.rate.perSecond()
 	}
