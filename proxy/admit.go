@@ -96,6 +96,8 @@ func (g *Gateway) decisionLimit(t *tenant, reason string) string {
 		return "tenants[].upstreams[].informs = " + t.limits.Informs.String()
 	case admission.ReasonUpstreamSessions:
 		return fmt.Sprintf("tenants[].upstreams[].sessions = %d", t.limits.Sessions.Count)
+	case admission.ReasonUpstreamAnswers:
+		return fmt.Sprintf("tenants[].upstreams[].informs = %s in half of adaptive.latency = %s", t.limits.Informs, t.limits.Adaptive.Latency)
 	case admission.ReasonTenantRate:
 		return "tenants[].informs = " + t.limits.OfTenant.String()
 	case admission.ReasonGatewayRate:
@@ -202,21 +204,16 @@ func (g *Gateway) limitChanged(c admission.Change) {
 	ev.Str("limit", c.Limit).Msg(text)
 }
 
-// asked tells admission that an Inform goes to the ACS; the function returned,
-// how it fared.
-func (x *exchange) asked() func(error) {
-	began, lane := time.Now(), x.tenant.lane
-	lane.Asked()
-	return func(err error) {
-		how := admission.Well
-		switch {
-		case errors.Is(err, upstream.ErrClosed):
-			how = admission.Unknown
-		case err != nil, x.resp != nil && isOverload(x.resp.Status):
-			how = admission.Ill
-		}
-		x.gateway.admission.Answered(lane, time.Since(began), how)
+// fared tells admission how an Inform did at the ACS.
+func (x *exchange) fared(began time.Time, err error) {
+	how := admission.Well
+	switch {
+	case errors.Is(err, upstream.ErrClosed):
+		how = admission.Unknown
+	case err != nil, x.resp != nil && isOverload(x.resp.Status):
+		how = admission.Ill
 	}
+	x.gateway.admission.Answered(x.tenant.lane, x.gateway.sessions.answered(x.session), time.Since(began), how)
 }
 
 // isOverload tells the statuses by which a server, or what stands before it, says

@@ -47,8 +47,8 @@ func (g *Gateway) finish(s *session, how string) {
 		for _, r := range open {
 			seqs = append(seqs, r.Seq)
 		}
-		if g.sessions.givePlaceBack(s) {
-			g.admission.Done(s.tenant.lane)
+		if p := g.sessions.givePlaceBack(s); p != nil {
+			g.admission.Done(s.tenant.lane, p.answered)
 		}
 		g.metrics.sessionEnded(how).Inc()
 		_, err := g.recorder.SessionEnd(&s.origin, audit.SessionEnd{

@@ -16,8 +16,8 @@ import (
 func (x *exchange) forward(ctx context.Context) (err error) {
 	s := x.session
 	if x.wasInform {
-		fared := x.asked()
-		defer func() { fared(err) }()
+		began := time.Now()
+		defer func() { x.fared(began, err) }()
 	}
 	x.fields = x.towardsACS(x.fields[:0])
 	began := time.Now()

@@ -138,7 +138,7 @@ func (x *exchange) nextRound(ctx context.Context, s *session, key string, device
 	x.supersede(t.rivals(s, x.conn, key))
 	err := x.enter(s)
 	if !admitted && (err != nil || !t.admit(s, &place{})) {
-		x.gateway.admission.Done(x.tenant.lane)
+		x.gateway.admission.Done(x.tenant.lane, false)
 	}
 	return err
 }
@@ -186,7 +186,7 @@ func (x *exchange) supersede(rivals []*session) {
 func (x *exchange) begin(device string, p *place) (err error) {
 	defer func() {
 		if err != nil && p != nil {
-			x.gateway.admission.Done(x.tenant.lane)
+			x.gateway.admission.Done(x.tenant.lane, p.answered)
 		}
 	}()
 	if x.gateway.draining() {

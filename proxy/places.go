@@ -3,7 +3,8 @@ package proxy
 // place is what a session was admitted with and gives back at its end. The
 // table's lock guards it.
 type place struct {
-	rounds int // sessions that it was handed on from
+	rounds   int  // sessions that it was handed on from
+	answered bool // the ACS has answered an Inform of it
 }
 
 // maxRounds is how often a place is handed on: for the challenge, and for one
@@ -42,11 +43,23 @@ func (t *sessions) admit(s *session, p *place) bool {
 	return true
 }
 
-// givePlaceBack tells whether s had a place, which it has no more.
-func (t *sessions) givePlaceBack(s *session) (had bool) {
+// givePlaceBack takes the place that s had, if it had one.
+func (t *sessions) givePlaceBack(s *session) *place {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	had = s.place != nil
+	p := s.place
 	s.place = nil
-	return had
+	return p
+}
+
+// answered takes note that the ACS has answered an Inform of s, or never will. It
+// tells whether that is the first of its place.
+func (t *sessions) answered(s *session) (first bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s.place == nil || s.place.answered {
+		return false
+	}
+	s.place.answered = true
+	return true
 }

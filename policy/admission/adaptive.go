@@ -10,12 +10,11 @@ type follower struct {
 	slowFrom       time.Duration
 	rate           float64
 
-	began     time.Time // of the second under way
-	answers   int
-	slow      int
-	failed    int
-	unsettled int // Informs that the ACS has not answered
-	healing   int // seconds in which no more is taken off, nor put on
+	began   time.Time // of the second under way
+	answers int
+	slow    int
+	failed  int
+	healing int // seconds in which no more is taken off, nor put on
 }
 
 const (
@@ -39,7 +38,6 @@ func newFollower(r Rate, a Adaptive) follower {
 
 // answered takes note of how an Inform fared at the ACS.
 func (f *follower) answered(took time.Duration, how Fared) {
-	f.unsettled--
 	switch {
 	case how == Unknown:
 		return
@@ -52,14 +50,12 @@ func (f *follower) answered(took time.Duration, how Fared) {
 }
 
 // step ends the second under way, if it is over, and tells whether the rate has
-// changed.
-func (f *follower) step(now time.Time) bool {
+// changed; full tells that the ACS owes as many answers as it may.
+func (f *follower) step(now time.Time, full bool) bool {
 	if f.floor == 0 || now.Sub(f.began) < time.Second {
 		return false
 	}
-	// By Little's law, more than this in waiting take twice as long as is slow
-	// in the mean: an ACS that hangs shows in nothing else before a time-out.
-	hangs := float64(f.unsettled) > max(4, 2*f.rate*f.slowFrom.Seconds())
+	hangs := full && f.answers == 0
 	n := float64(f.answers)
 	ill := hangs || float64(f.failed) > max(1, followerFailed*n) || float64(f.slow) > max(1, followerSlow*n)
 	before := f.rate

@@ -226,7 +226,7 @@ func TestSessions(t *testing.T) {
 	if admitted != 5 || refused != 0 {
 		t.Fatalf("%d admitted, %d refused", admitted, refused)
 	}
-	l.Done()
+	l.Done(false)
 	b.c.Advance(b.now)
 	if got, _ := b.take(); len(got) != 1 {
 		t.Fatalf("%d admitted as one ended", len(got))
@@ -234,6 +234,36 @@ func TestSessions(t *testing.T) {
 	b.pass(time.Minute)
 	if _, refused := b.take(); len(refused) != 2 || refused[0].Outcome().Reason != ReasonUpstreamSessions {
 		t.Errorf("%d refused", len(refused))
+	}
+}
+
+// TestWindow has an ACS that stops to answer: it is sent no more than it may have
+// to answer at once, and goes on where it left off.
+func TestWindow(t *testing.T) {
+	b := newBench(t, nil)
+	l := b.c.Lane(LaneConfig{Tenant: "isp", ACS: "acs", Informs: enforce(20), Adaptive: Adaptive{Latency: configs.Duration(2 * time.Second)}})
+	_, admitted, _ := b.offerAll(l, 100, cwmp.ClassBoot, 0)
+	b.pass(5 * time.Second)
+	got, _ := b.take()
+	if n := admitted + len(got); n != 20 {
+		t.Errorf("%d admitted while the ACS answers none, want a second's worth", n)
+	}
+	for range 20 {
+		l.Answered(true, 5*time.Second, Well, b.now)
+	}
+	b.pass(time.Second)
+	if got, _ := b.take(); len(got) < 19 || len(got) > 21 {
+		t.Errorf("%d admitted in the second behind", len(got))
+	}
+	b.pass(10 * time.Second)
+	_, refused := b.take()
+	if len(refused) == 0 || refused[len(refused)-1].Outcome().Reason != ReasonUpstreamAnswers {
+		t.Errorf("%d refused", len(refused))
+	}
+	for _, in := range refused {
+		if after := in.Outcome().RetryAfter; after > 5*time.Minute {
+			t.Fatalf("Retry-After %v for an ACS that stood still for some seconds", after)
+		}
 	}
 }
 

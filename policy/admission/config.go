@@ -80,7 +80,7 @@ func (m *Most) Validate(at configs.At) {
 // Adaptive has an ACS's rate follow what the ACS shows.
 type Adaptive struct {
 	Floor   int              `yaml:"floor" min:"0" max:"10000000" doc:"The rate, in the time of informs.per, below which the limit never falls; 0: the limit does not move. informs.count is where it never rises above."`
-	Latency configs.Duration `yaml:"latency" min:"10ms" max:"30s" doc:"An answer to an Inform that takes longer is slow."`
+	Latency configs.Duration `yaml:"latency" min:"10ms" max:"30s" doc:"An answer to an Inform that takes longer is slow. Where informs is enforced, with a floor or without, no more Informs are with the ACS at once than it may be sent in half of this time."`
 }
 
 // SetDefaults gives the section its defaults before it is read.

@@ -66,6 +66,7 @@ func (c *Controller) Lane(cfg LaneConfig) *Lane {
 	l := &Lane{
 		c: c, cfg: cfg, tenant: tenant, rate: newLimit(cfg.Informs, ReasonUpstreamRate, cfg.Tenant, cfg.ACS, wait),
 		sessions: bites{name: ReasonUpstreamSessions, tenant: cfg.Tenant, acs: cfg.ACS},
+		answer:   bites{name: ReasonUpstreamAnswers, tenant: cfg.Tenant, acs: cfg.ACS},
 		device:   bites{name: ReasonDeviceRate, tenant: cfg.Tenant, acs: cfg.ACS},
 		follows:  newFollower(cfg.Informs, cfg.Adaptive), habits: newHabits(),
 	}

@@ -14,12 +14,16 @@ type Lane struct {
 	tenant   *limit
 	rate     *limit
 	sessions bites
+	answer   bites // answers that the ACS owes
 	device   bites
 	follows  follower
 	calendar calendar
 	habits   habits
 	waiting  waiting
-	open     int       // admitted sessions that have not ended
+	open     int     // admitted sessions that have not ended
+	pending  int     // of them, those whose first Inform the ACS has not answered
+	pace     float64 // admitted a second while others waited, as of
+	paceAt   int64
 	behind   time.Time // since when some wait without a break
 	admitted meter
 	answers  answers
@@ -132,22 +136,19 @@ func (l *Lane) Cancel(in *Inform, now time.Time) bool {
 	return true
 }
 
-// Done ends an admitted session. It tells whether others wait, who may have their
-// turn with the next Advance.
-func (l *Lane) Done() (others bool) {
+// Done ends an admitted session; answered tells whether Answered was called for
+// its first Inform. It tells whether others wait, who may have their turn with the
+// next Advance.
+func (l *Lane) Done(answered bool) (others bool) {
 	l.c.mu.Lock()
 	defer l.c.mu.Unlock()
 	if l.open--; l.open < 0 {
 		panic("BUG: more sessions ended than were admitted")
 	}
+	if !answered {
+		l.pending--
+	}
 	return l.c.n > 0
-}
-
-// Asked takes note that an Inform is on its way to the ACS; Answered follows.
-func (l *Lane) Asked() {
-	l.c.mu.Lock()
-	defer l.c.mu.Unlock()
-	l.follows.unsettled++
 }
 
 // Fared is how an Inform fared at the ACS.
@@ -160,22 +161,28 @@ const (
 	Unknown       // it was broken off from this side
 )
 
-// Answered takes note of how an Inform fared that Asked was called for.
-func (l *Lane) Answered(took time.Duration, how Fared, now time.Time) {
+// Answered takes note of how an Inform fared at the ACS; first tells whether it
+// is the first of an admitted session.
+// It tells whether others wait, as Done does.
+func (l *Lane) Answered(first bool, took time.Duration, how Fared, now time.Time) (others bool) {
 	c := l.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now = c.tick(now)
+	if first {
+		l.pending--
+	}
 	l.follows.answered(took, how)
 	if how != Unknown {
 		l.answers.add(took, how == Ill, c.second(now))
 	}
 	l.follow(now)
+	return c.n > 0
 }
 
 // follow sets the rate anew where the ACS has shown that it should be another.
 func (l *Lane) follow(now time.Time) {
-	if l.follows.step(now) && l.rate.each != nil {
+	if l.follows.step(now, l.pending >= l.window()) && l.rate.each != nil {
 		l.rate.each.SetLimitAt(now, rate.Limit(l.follows.rate))
 		l.rate.each.SetBurstAt(now, max(1, min(l.cfg.Informs.burst(), int(l.follows.rate/smoothness))))
 	}
@@ -190,6 +197,9 @@ func (l *Lane) held(now time.Time) (reason string, wait time.Duration) {
 	if l.cfg.Sessions.Mode == ModeEnforce && l.open >= l.cfg.Sessions.Count {
 		return ReasonUpstreamSessions, never
 	}
+	if l.rate.mode == ModeEnforce && l.pending >= l.window() {
+		return ReasonUpstreamAnswers, never
+	}
 	for _, k := range [...]*limit{l.rate, l.tenant, l.c.gateway} {
 		if d := k.until(now); d > wait {
 			reason, wait = k.name, d
@@ -197,6 +207,18 @@ func (l *Lane) held(now time.Time) (reason string, wait time.Duration) {
 	}
 	return reason, wait
 }
+
+// window is how many Informs the ACS may have to answer at once. In the mean it
+// answers each within half of what is slow; an ACS that stalls is sent no more
+// than that on top of what it has.
+func (l *Lane) window() int {
+	if l.cfg.Adaptive.Latency == 0 {
+		return math.MaxInt
+	}
+	return max(leastWindow, int(l.rate.perSecond()*time.Duration(l.cfg.Adaptive.Latency).Seconds()/2))
+}
+
+const leastWindow = 4
 
 // bites is the limit of that name, nil where it is none.
 func (l *Lane) bites(reason string) *bites {
@@ -209,6 +231,8 @@ func (l *Lane) bites(reason string) *bites {
 		return &l.c.queue
 	case ReasonUpstreamSessions:
 		return &l.sessions
+	case ReasonUpstreamAnswers:
+		return &l.answer
 	case ReasonTenantRate:
 		return &l.tenant.bites
 	case ReasonGatewayRate:
@@ -240,6 +264,7 @@ func (l *Lane) admit(in *Inform, now time.Time) Outcome {
 	}
 	in.arrived = time.Time{}
 	l.open++
+	l.pending++
 	l.admitted.add(c.second(now))
 	l.counts.admitted(in, o)
 	return o
@@ -269,14 +294,24 @@ func (l *Lane) heldBy(now time.Time) string {
 // ACS's sessions decide.
 func (l *Lane) perSecond(now time.Time) float64 {
 	allowed := min(l.rate.perSecond(), l.tenant.perSecond(), l.c.gateway.perSecond())
-	if !l.behind.IsZero() && now.Sub(l.behind) > meterSeconds*time.Second {
-		allowed = min(allowed, max(l.admitted.perSecond(l.c.second(now)), leastRate))
+	second := l.c.second(now)
+	if !l.behind.IsZero() && now.Sub(l.behind) > meterSeconds*time.Second && second > l.paceAt {
+		// An ACS that stands still for some seconds sends nobody away for hours.
+		was := l.pace * math.Exp2(-float64(second-l.paceAt)/paceHalf)
+		l.pace, l.paceAt = max(l.admitted.perSecond(second), was), second
+	}
+	if l.pace > 0 && second-l.paceAt < paceHalf {
+		allowed = min(allowed, max(l.pace, leastRate))
 	}
 	if math.IsInf(allowed, 1) {
-		allowed = max(l.admitted.perSecond(l.c.second(now)), float64(l.cfg.Sessions.Count), leastRate)
+		allowed = max(l.admitted.perSecond(second), float64(l.cfg.Sessions.Count), leastRate)
 	}
 	return allowed
 }
+
+// paceHalf is in how many seconds what a lane was seen to get loses half of its
+// weight.
+const paceHalf = 60
 
 // leastRate keeps what is reckoned with a rate finite while nothing is admitted.
 const leastRate = 0.1
@@ -319,9 +354,16 @@ func (l *Lane) retryAfter(in *Inform, reason string, now time.Time) time.Duratio
 	l.calendar.expect(own, ownEnd, 1-listens)
 	drained := second + 1 + int64(float64(l.waiting.n)/perSecond)
 	due := l.calendar.book(drained, perSecond, listens, in.Device)
+	if due-second > mostRetryAfter {
+		due = second + mostRetryAfter/2 + int64(in.Device%(mostRetryAfter/2))
+	}
 	l.habits.sent(promise{in.Device, ownEnd, due})
 	return time.Duration(due-second) * time.Second
 }
+
+// mostRetryAfter is the longest that a CPE is sent away for, in seconds: a backlog
+// that takes longer is looked at again by then.
+const mostRetryAfter = 3600
 
 func wholeSeconds(d time.Duration) time.Duration {
 	return max(time.Second, (d + time.Second - 1).Truncate(time.Second))

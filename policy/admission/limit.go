@@ -11,6 +11,7 @@ import (
 const (
 	ReasonUpstreamRate     = "upstream-rate"
 	ReasonUpstreamSessions = "upstream-sessions"
+	ReasonUpstreamAnswers  = "upstream-unanswered" // the ACS owes as many answers as it may
 	ReasonTenantRate       = "tenant-rate"
 	ReasonGatewayRate      = "gateway-rate"
 	ReasonDeviceRate       = "device-rate"
@@ -23,7 +24,7 @@ const (
 
 // Reasons gives the closed list.
 func Reasons() []string {
-	return []string{ReasonUpstreamRate, ReasonUpstreamSessions, ReasonTenantRate, ReasonGatewayRate, ReasonDeviceRate,
+	return []string{ReasonUpstreamRate, ReasonUpstreamSessions, ReasonUpstreamAnswers, ReasonTenantRate, ReasonGatewayRate, ReasonDeviceRate,
 		ReasonAddressRate, ReasonQueue, ReasonQueueMemory, ReasonOvertaken, ReasonClosed}
 }
 

@@ -158,20 +158,20 @@ func TestRetryWindow(t *testing.T) {
 
 // TestAdaptive has an ACS fail, slow down, hang and recover.
 func TestAdaptive(t *testing.T) {
+	hangs := false
 	seconds := func(n int, step func(*follower)) float64 {
 		f := newFollower(enforce(100), Adaptive{Floor: 10, Latency: configs.Duration(2 * time.Second)})
 		now := time.Unix(0, 0)
 		for range n {
 			step(&f)
 			now = now.Add(time.Second)
-			f.step(now)
+			f.step(now, hangs)
 		}
 		return f.rate
 	}
 	answers := func(n int, took time.Duration, how Fared) func(*follower) {
 		return func(f *follower) {
 			for range n {
-				f.unsettled++
 				f.answered(took, how)
 			}
 		}
@@ -185,9 +185,11 @@ func TestAdaptive(t *testing.T) {
 	if got := seconds(4, answers(50, 3*time.Second, Well)); got >= 70 {
 		t.Errorf("slow: %v", got)
 	}
-	if got := seconds(60, func(f *follower) { f.unsettled += 50 }); got != 10 {
+	hangs = true
+	if got := seconds(60, func(*follower) {}); got != 10 {
 		t.Errorf("hanging: %v", got)
 	}
+	hangs = false
 	n := 0
 	if got := seconds(100, func(f *follower) {
 		how := Ill
@@ -227,7 +229,7 @@ func TestQueueOnTheClock(t *testing.T) {
 					o, decided = q.Wait(ctx, l, in)
 				}
 				if o.Verdict == Admitted {
-					defer q.Done(l)
+					defer q.Done(l, false)
 				}
 				mu.Lock()
 				defer mu.Unlock()
@@ -265,6 +267,6 @@ func BenchmarkAdmit(b *testing.B) {
 		if o := q.Offer(l, in); o.Verdict != Admitted {
 			b.Fatalf("%+v", o)
 		}
-		q.Done(l)
+		q.Done(l, false)
 	}
 }

@@ -58,15 +58,19 @@ func (q *Queue) Wait(ctx context.Context, l *Lane, in *Inform) (o Outcome, decid
 	return in.outcome, true
 }
 
-// Done ends an admitted session.
-func (q *Queue) Done(l *Lane) {
-	if l.Done() {
+// Done ends an admitted session, as Lane.Done says.
+func (q *Queue) Done(l *Lane, answered bool) {
+	if l.Done(answered) {
 		q.advance()
 	}
 }
 
-// Answered takes note of how an Inform fared at the ACS.
-func (q *Queue) Answered(l *Lane, took time.Duration, how Fared) { l.Answered(took, how, time.Now()) }
+// Answered takes note of how an Inform fared at the ACS, as Lane.Answered says.
+func (q *Queue) Answered(l *Lane, first bool, took time.Duration, how Fared) {
+	if l.Answered(first, took, how, time.Now()) {
+		q.advance()
+	}
+}
 
 // Connect asks for a connection of a source, and tells whether it is refused and
 // whether an observed limit would have refused it. Cost is one lookup: it is

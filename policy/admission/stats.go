@@ -130,8 +130,8 @@ type LaneStats struct {
 	Longest      time.Duration        `json:"longest_wait_ns"`
 	AnswerMean   time.Duration        `json:"answer_mean_ns"` // to Informs, of the last five seconds
 	AnswerMost   time.Duration        `json:"answer_most_ns"`
-	Ill          float64              `json:"failing"`   // share of them that failed
-	Unsettled    int                  `json:"unsettled"` // Informs that the ACS has yet to answer
+	Ill          float64              `json:"failing"` // share of them that failed
+	Pending      int                  `json:"pending"` // Informs that the ACS has yet to answer
 	Classes      [classes]ClassCounts `json:"classes"`
 	Refusals     map[string]uint64    `json:"refusals"`
 	Ignoring     float64              `json:"ignoring"` // share of CPEs that seem not to read Retry-After
@@ -159,7 +159,7 @@ func (l *Lane) Stats(now time.Time) LaneStats {
 		Tenant: l.cfg.Tenant, ACS: l.cfg.ACS, Rate: l.admitted.perSecond(c.second(now)),
 		Open: l.open, Waiting: l.waiting.n, WaitingBytes: l.waiting.bytes,
 		Classes: l.counts.of, Refusals: maps.Clone(l.counts.refusals), Ignoring: l.habits.share,
-		Unsettled: l.follows.unsettled,
+		Pending: l.pending,
 	}
 	s.AnswerMean, s.AnswerMost, s.Ill = l.answers.of(c.second(now))
 	if l.rate.mode == ModeEnforce {

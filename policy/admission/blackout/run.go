@@ -68,7 +68,9 @@ func (r *run) admit() {
 	r.of = make(map[*admission.Inform]int32)
 	r.admission = admission.New(set, r.base, func(in *admission.Inform) { r.decided = append(r.decided, in) })
 	informs := admission.Rate{Mode: admission.ModeEnforce, Count: int(r.cfg.Rate), Per: configs.Duration(time.Second)}
-	r.lane = r.admission.Lane(admission.LaneConfig{Tenant: "region", ACS: "acs", Informs: informs})
+	lane := admission.LaneConfig{Tenant: "region", ACS: "acs", Informs: informs}
+	lane.Adaptive.SetDefaults()
+	r.lane = r.admission.Lane(lane)
 }
 
 // people makes the fleet and those that somebody waits for, and their first
@@ -194,9 +196,6 @@ func (r *run) retries(who int32, after time.Duration) {
 // reaches has an Inform arrive at the ACS.
 func (r *run) reaches(who int32) {
 	r.loads.add(r.now)
-	if r.cfg.Gate == Admission {
-		r.lane.Asked()
-	}
 	if !r.acs.take(who, r.now) {
 		r.over(arrival{who, r.now}, false)
 		return
@@ -234,8 +233,8 @@ func (r *run) over(a arrival, served bool) {
 		if !served {
 			how = admission.Ill
 		}
-		r.lane.Answered(r.now-a.came, how, now)
-		if r.lane.Done() {
+		r.lane.Answered(true, r.now-a.came, how, now)
+		if r.lane.Done(true) {
 			r.advance()
 		}
 	}
