@@ -76,3 +76,35 @@ func TestFlood(t *testing.T) {
 		t.Error("a second later the source is still held back")
 	}
 }
+
+// TestGateExempts: connections whose peer has shown who it is do not count for
+// their source, nor do those of a trusted one.
+func TestGateExempts(t *testing.T) {
+	l := Defaults().Limits
+	l.ConnectionsPerAddress = 2
+	g := newGate(l)
+	here, proxy := netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("192.0.2.2/32")
+	for range 2 {
+		g.enter(here, false)
+	}
+	if g.enter(here, false) == "" {
+		t.Fatal("a third was let in")
+	}
+	g.verified(here, 1)
+	if got := g.enter(here, false); got != "" {
+		t.Errorf("beside a verified one: %s", got)
+	}
+	g.verified(here, -1)
+	g.leave(here)
+	if g.enter(here, false) == "" {
+		t.Error("a third was let in again")
+	}
+	for range 5 {
+		if got := g.enter(proxy, true); got != "" {
+			t.Errorf("of a trusted proxy: %s", got)
+		}
+	}
+	if n := cap(g.sources[proxy].shakes); n != l.Handshakes {
+		t.Errorf("a trusted proxy may have %d handshakes under way", n)
+	}
+}
