@@ -35,7 +35,8 @@ func TestBusiest(t *testing.T) {
 	if got := b.most(2, now.Add(time.Minute)); len(got) != 2 {
 		t.Errorf("a minute later: %+v", got)
 	}
-	if got := b.most(2, now.Add(2*time.Minute)); len(got) != 0 {
-		t.Errorf("two minutes later: %+v", got)
+	b.count(key("flaps"), now.Add(time.Minute))
+	if got := b.most(2, now.Add(3*time.Minute)); len(got) != 0 {
+		t.Errorf("two minutes after the last: %+v", got)
 	}
 }

@@ -299,4 +299,7 @@ func TestStopWhileWaiting(t *testing.T) {
 	if status := <-answered; status != 503 {
 		t.Errorf("status %d", status)
 	}
+	if d := ofKind(openArchive(t, r.dir).records(), audit.KindDecision); len(d) != 1 || d[0].Reason != "draining" || d[0].Count != 1 {
+		t.Errorf("%+v", d)
+	}
 }

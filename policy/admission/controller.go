@@ -21,9 +21,8 @@ type Controller struct {
 	gateway *limit
 	tenants map[string]*limit
 	lanes   []*Lane
-	offered *Inform // by the caller that has the lock
-	turn    int     // the lane that is looked at first
-	n       int     // waiting in all lanes
+	turn    int // the lane that is looked at first
+	n       int // waiting in all lanes
 	bytes   int64
 	closed  bool
 	biting  []*bites
@@ -129,7 +128,7 @@ func (c *Controller) pump(now time.Time) {
 		in := l.waiting.pop()
 		c.left(in)
 		in.outcome = l.admit(in, now)
-		c.decide(in)
+		c.decided(in)
 	}
 }
 
@@ -147,14 +146,7 @@ func (c *Controller) refuse(in *Inform, reason string, now time.Time) {
 	in.lane.waiting.remove(in)
 	c.left(in)
 	in.outcome = in.lane.refusal(in, reason, now)
-	c.decide(in)
-}
-
-// decide tells of an outcome, but to who is told it by Offer.
-func (c *Controller) decide(in *Inform) {
-	if in != c.offered {
-		c.decided(in)
-	}
+	c.decided(in)
 }
 
 // rest takes note of limits that hold nobody back any more.
@@ -226,18 +218,6 @@ func (c *Controller) Close(now time.Time) {
 			c.refuse(l.waiting.oldest, ReasonClosed, now)
 		}
 	}
-}
-
-// crowded tells whether an Inform of l must take its turn behind those of other
-// lanes: with one of them it draws on a limit that is used up.
-func (c *Controller) crowded(l *Lane) bool {
-	if c.n == 0 {
-		return false
-	}
-	if l.waiting.n > 0 || c.gateway.mode == ModeEnforce {
-		return true
-	}
-	return l.tenant.mode == ModeEnforce && slices.ContainsFunc(c.lanes, func(o *Lane) bool { return o.tenant == l.tenant && o.waiting.n > 0 })
 }
 
 // room makes places for in, in its lane and in all, and tells why there are none.

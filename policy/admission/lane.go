@@ -83,10 +83,9 @@ func (l *Lane) decide(in *Inform, now time.Time) Outcome {
 	if c.devices.mode == ModeEnforce && in.Device != 0 && c.devices.Peek(in.Device, now) > 0 {
 		return l.refusal(in, ReasonDeviceRate, now)
 	}
-	if !c.crowded(l) {
-		if _, wait := l.held(now); wait == 0 {
-			return l.admit(in, now)
-		}
+	// Others that wait, and may begin, have begun: what is left is for this one.
+	if _, wait := l.held(now); wait == 0 && l.waiting.n == 0 {
+		return l.admit(in, now)
 	}
 	return l.queue(in, now)
 }
@@ -110,10 +109,7 @@ func (l *Lane) queue(in *Inform, now time.Time) Outcome {
 	l.waiting.push(in, now)
 	c.n++
 	c.bytes += in.Bytes
-	c.offered = in
-	c.pump(now)
-	c.offered = nil
-	return in.outcome
+	return Outcome{Verdict: Waits}
 }
 
 // noticed is the wait from which a limit is said to hold Informs back; less is
