@@ -14,7 +14,7 @@ type calendar struct {
 
 	free   int64   // no second before is free
 	flow   float64 // what comes by itself in free
-	within float64 // for how much a second free was found
+	within float64 // the least capacity since free was looked for from the beginning
 }
 
 // calendarSpan is how many seconds ahead can be booked: the longest wait of a
@@ -64,6 +64,7 @@ func (c *calendar) book(earliest int64, capacity, share float64, device uint64) 
 		}
 		c.within = capacity
 	}
+	c.within = min(c.within, capacity)
 	capacity -= rounding
 	for c.free < end && c.flow+c.booked[c.free%calendarSpan] >= capacity {
 		c.next()

@@ -103,6 +103,13 @@ func TestCalendar(t *testing.T) {
 	if last > 10_000/rate+mostSpread+1 {
 		t.Errorf("the last comes after %d s, the rate needs %d", last, 10_000/rate)
 	}
+	// Seconds that were full for a slow ACS are free again once it is well.
+	for range 1000 {
+		c.book(1, 1, 1, 0)
+	}
+	if at := c.book(1, rate, 1, 0); at > 10_000/rate+2*mostSpread {
+		t.Errorf("with the rate back one is sent away until %d", at)
+	}
 	c.advance(1000)
 	if at := c.book(1001, rate, 1, 0); at != 1001 {
 		t.Errorf("with all come, one is sent away until %d", at)
