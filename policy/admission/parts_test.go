@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -215,8 +216,8 @@ func TestAdaptive(t *testing.T) {
 // TestQueueOnTheClock has goroutines wait on the real clock's stand-in.
 func TestQueueOnTheClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		changes := 0
-		q := NewQueue(DefaultSettings(), func(Change) { changes++ })
+		var changes atomic.Int64
+		q := NewQueue(DefaultSettings(), func(Change) { changes.Add(1) })
 		l := q.Lane(LaneConfig{Tenant: "isp", ACS: "acs", Informs: enforce(10)})
 		var group sync.WaitGroup
 		var mu sync.Mutex
@@ -252,8 +253,8 @@ func TestQueueOnTheClock(t *testing.T) {
 			t.Errorf("%v, %d gave up", tally, gaveUp)
 		}
 		time.Sleep(time.Minute) // in the bubble: the limit is told to have stopped
-		if changes != 2 {
-			t.Errorf("%d changes, want one that begins and one that stops", changes)
+		if n := changes.Load(); n != 2 {
+			t.Errorf("%d changes, want one that begins and one that stops", n)
 		}
 		q.Close()
 	})
