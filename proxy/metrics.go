@@ -24,6 +24,7 @@ type gatewayMetrics struct {
 	reloadFailures   *metrics.Counter
 	acceptErrors     *metrics.Counter
 	connectionErrors *metrics.Counter
+	connectionsOver  *metrics.Counter
 	rpcs             map[string][]*metrics.Counter
 	ends             map[string]*metrics.Counter // of sessions, by how
 }
@@ -42,6 +43,7 @@ func newGatewayMetrics(set *metrics.Set, g *Gateway) *gatewayMetrics {
 		reloadFailures:   set.NewCounter("cwmpgate_certificates_reload_failures_total"),
 		acceptErrors:     set.NewCounter("cwmpgate_accept_errors_total"),
 		connectionErrors: set.NewCounter("cwmpgate_connection_errors_total"),
+		connectionsOver:  set.NewCounter("cwmpgate_connections_over_total"),
 		rpcs:             make(map[string][]*metrics.Counter),
 		ends:             make(map[string]*metrics.Counter),
 	}

@@ -43,6 +43,7 @@ type session struct {
 	user   string    // HTTP user that the ACS accepted and that names the device
 	// The ACS's last answer was 401, before it accepted an Inform.
 	challenged bool
+	place      *place // nil: it is not admitted, or has handed its place on
 	ended      bool
 	answers204 bool // the CPE was told the end, so that one more empty POST is ordinary
 	timer      *time.Timer

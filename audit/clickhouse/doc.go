@@ -5,7 +5,7 @@
 //
 // The schema stands in migrations: the ledger with every record as it was made,
 // the projections made from its bytes (rpcs, parameters, transfers, sessions,
-// refusals, security, system), last_values, and messages_per_minute. What people
+// refusals, security, decisions, system), last_values, and messages_per_minute. What people
 // and the command line ask stands in views, templates that make both the views
 // of the database and the reader's own statements, there narrowed to what is
 // asked for. Texts that were not sent are empty; times that a CPE reports are

@@ -117,7 +117,7 @@ type record struct {
 	row   audit.RecordRow
 	bare  bool // it cannot be projected
 
-	rpcs, parameters, transfers, sessions, refusals, security, system span
+	rpcs, parameters, transfers, sessions, refusals, security, decisions, system span
 }
 
 // span is the rows of a record among those of its cut.
@@ -187,7 +187,8 @@ func (w *writer) projected(log string, e *journal.Entry) (*record, error) {
 	r := &w.rows
 	of := &record{entry: e}
 	of.rpcs.from, of.parameters.from, of.transfers.from = len(r.RPCs), len(r.Parameters), len(r.Transfers)
-	of.sessions.from, of.refusals.from, of.security.from, of.system.from = len(r.Sessions), len(r.Refusals), len(r.Security), len(r.System)
+	of.sessions.from, of.refusals.from, of.security.from = len(r.Sessions), len(r.Refusals), len(r.Security)
+	of.decisions.from, of.system.from = len(r.Decisions), len(r.System)
 	if err := w.projector.Project(log, e.Seq, e.Bytes, r); err != nil {
 		var p *audit.ProjectError
 		if !errors.As(err, &p) || p.Record == nil {
@@ -198,7 +199,8 @@ func (w *writer) projected(log string, e *journal.Entry) (*record, error) {
 		of.row = r.Records[len(r.Records)-1]
 	}
 	of.rpcs.to, of.parameters.to, of.transfers.to = len(r.RPCs), len(r.Parameters), len(r.Transfers)
-	of.sessions.to, of.refusals.to, of.security.to, of.system.to = len(r.Sessions), len(r.Refusals), len(r.Security), len(r.System)
+	of.sessions.to, of.refusals.to, of.security.to = len(r.Sessions), len(r.Refusals), len(r.Security)
+	of.decisions.to, of.system.to = len(r.Decisions), len(r.System)
 	return of, nil
 }
 
@@ -377,6 +379,11 @@ func (w *writer) project(h *head, r *record, known *knowledge, wanted func(b *bl
 			t.security.add(h, &rows.Security[r.security.from+i])
 		}
 	}
+	for i := range rows.Decisions[r.decisions.from:r.decisions.to] {
+		if wanted(&t.decisions.block, 0) {
+			t.decisions.add(h, &rows.Decisions[r.decisions.from+i])
+		}
+	}
 	for i := range rows.System[r.system.from:r.system.to] {
 		if wanted(&t.system.block, 0) {
 			t.system.add(h, &rows.System[r.system.from+i])
@@ -392,6 +399,7 @@ type projections struct {
 	sessions   *sessionsTable
 	refusals   *refusalsTable
 	security   *securityTable
+	decisions  *decisionsTable
 	system     *systemTable
 }
 
@@ -399,12 +407,14 @@ type projections struct {
 func newProjections(suffix string) *projections {
 	return &projections{
 		newRPCs("rpcs" + suffix), newParameters("parameters" + suffix), newTransfers("transfers" + suffix), newSessions("sessions" + suffix),
-		newRefusals("refusals" + suffix), newSecurity("security" + suffix), newSystem("system" + suffix),
+		newRefusals("refusals" + suffix), newSecurity("security" + suffix),
+		newDecisions("decisions" + suffix), newSystem("system" + suffix),
 	}
 }
 
 func (p *projections) all() []*block {
-	return []*block{&p.rpcs.block, &p.parameters.block, &p.transfers.block, &p.sessions.block, &p.refusals.block, &p.security.block, &p.system.block}
+	return []*block{&p.rpcs.block, &p.parameters.block, &p.transfers.block, &p.sessions.block, &p.refusals.block, &p.security.block,
+		&p.decisions.block, &p.system.block}
 }
 
 func (p *projections) reset() {

@@ -90,6 +90,7 @@ func story(name string, at time.Time) *storetest.Log {
 		s.Confirm()
 		s.End("clean", nil, nil)
 		l.Refusal("doctype", i+1)
+		l.Decision("rate", i+1)
 	}
 	l.System("stop", "stopped")
 	return l
@@ -98,7 +99,7 @@ func story(name string, at time.Time) *storetest.Log {
 // handRows is how many rows of each table a story has, counted by hand. Of the
 // parameters 6 are set, and the first Inform tells two for the first time; what
 // the others tell was accepted before, or never changes.
-var handRows = map[string]uint64{"rpcs": 24, "parameters": 8, "transfers": 12, "sessions": 3, "refusals": 3, "security": 0, "system": 2}
+var handRows = map[string]uint64{"rpcs": 24, "parameters": 8, "transfers": 12, "sessions": 3, "refusals": 3, "security": 0, "decisions": 3, "system": 2}
 
 func dump(t *testing.T, r audit.Reader) (lines []string) {
 	t.Helper()

@@ -411,6 +411,39 @@ func (t *securityTable) add(h *head, r *audit.SecurityRow) {
 	t.count.add(uint32(r.Count))
 }
 
+type decisionsTable struct {
+	heads
+	by, reason, limit, kind, acs, listener *words
+	peer, source                           *of[string]
+	status                                 *of[uint16]
+	count                                  *of[uint32]
+}
+
+func newDecisions(table string) *decisionsTable {
+	t := &decisionsTable{}
+	t.make(table, false)
+	b := &t.block
+	t.by, t.reason, t.limit, t.kind = add[any](b, "decided_by"), add[any](b, "reason"), add[any](b, "limit_text"), add[any](b, "inform_class")
+	t.acs, t.listener = add[any](b, "acs"), add[any](b, "listener")
+	t.peer, t.source = add[string](b, "peer"), add[string](b, "source")
+	t.status, t.count = add[uint16](b, "status"), add[uint32](b, "count")
+	return t
+}
+
+func (t *decisionsTable) add(h *head, r *audit.DecisionRow) {
+	t.heads.add(h, 0)
+	t.by.add(r.By)
+	t.reason.add(r.Reason)
+	t.limit.add(r.Limit)
+	t.kind.add(r.Class)
+	t.acs.add(r.ACS)
+	t.listener.add(r.Listener)
+	t.peer.add(r.Peer)
+	t.source.add(r.Source)
+	t.status.add(uint16(r.Status))
+	t.count.add(uint32(r.Count))
+}
+
 type systemTable struct {
 	heads
 	what        *words

@@ -80,6 +80,12 @@ func (l *Log) System(what, why string) uint64 {
 	return l.add("system", member("what", what), member("why", why), `"detail":`+object(member("version", "v0.1.0")))
 }
 
+// Decision is so many Informs of a tenant that admission refused within a second.
+func (l *Log) Decision(reason string, count int) uint64 {
+	return l.add("decision", member("tenant", "isp"), member("acs", "acs-a"), member("by", "admission"), member("reason", reason),
+		member("limit", "tenants[].informs = 200 in 1s"), member("class", "periodic"), number("status", 503), member("peer", "192.0.2.7:40000"), number("count", int64(count)))
+}
+
 // Refusal is a request that was refused before its device was known.
 func (l *Log) Refusal(reason string, count int) uint64 {
 	return l.add("refusal", member("tenant", "isp"), member("from", "cpe"), member("reason", reason), number("offset", 812),

@@ -2,11 +2,13 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/cwmpgate/cwmpgate/audit/clickhouse"
 	"github.com/cwmpgate/cwmpgate/audit/retention"
 	"github.com/cwmpgate/cwmpgate/configs"
+	"github.com/cwmpgate/cwmpgate/policy/admission"
 	"github.com/cwmpgate/cwmpgate/proxy"
 )
 
@@ -20,6 +22,7 @@ type config struct {
 	Limits       proxy.Limits       `yaml:"limits" doc:"What peers may use at most."`
 	Timeouts     proxy.Timeouts     `yaml:"timeouts" doc:"What peers may wait for at most."`
 	SourcePrefix proxy.SourcePrefix `yaml:"source_prefix" doc:"How much of its address binds a session to where it began."`
+	Admission    admission.Settings `yaml:"admission" doc:"Informs that begin a session: how many, in which order, how long they may wait. docs/admission.md explains it."`
 	Journal      journalConfig      `yaml:"journal" required:"true" doc:"The durable log that every record is in before its message goes on."`
 	Store        storeConfig        `yaml:"store" doc:"Where records can be asked for. Without a store they stay in the journal, for journal.keep_after_ack."`
 	Retention    retention.Policy   `yaml:"retention" doc:"How long the store keeps records; see docs/privacy.md."`
@@ -55,6 +58,7 @@ type recordConfig struct {
 
 type adminConfig struct {
 	Metrics configs.Address `yaml:"metrics" doc:"Address of /metrics, /healthz and /readyz; on loopback, since it asks for no password."`
+	Socket  configs.Path    `yaml:"socket" doc:"Unix socket that cwmpgate top reads, made with mode 0600; journal.directory with .sock behind it where absent."`
 }
 
 type logConfig struct {
@@ -66,7 +70,7 @@ type logConfig struct {
 func defaultConfig() *config {
 	d := proxy.Defaults()
 	return &config{
-		Certificates: d.Certificates, Limits: d.Limits, Timeouts: d.Timeouts, SourcePrefix: d.SourcePrefix,
+		Certificates: d.Certificates, Limits: d.Limits, Timeouts: d.Timeouts, SourcePrefix: d.SourcePrefix, Admission: d.Admission,
 		Journal: journalConfig{
 			MaxSize: 20 << 30, SegmentSize: 64 << 20, MaxDelay: configs.Duration(2e6), KeepAfterAck: configs.Duration(24 * 3600 * 1e9), OnFailure: "refuse",
 		},
@@ -81,6 +85,9 @@ func loadConfig(file string) (*config, error) {
 	c := defaultConfig()
 	if err := configs.Load(file, c); err != nil {
 		return nil, err
+	}
+	if c.Admin.Socket == "" {
+		c.Admin.Socket = configs.Path(filepath.Clean(string(c.Journal.Directory)) + ".sock")
 	}
 	if c.Node == "" {
 		host, err := os.Hostname()
@@ -146,5 +153,5 @@ func (c *config) Validate(at configs.At) {
 
 // gateway is the part of the config that the proxy takes.
 func (c *config) gateway() proxy.Config {
-	return proxy.Config{Certificates: c.Certificates, Listeners: c.Listeners, Tenants: c.Tenants, Limits: c.Limits, Timeouts: c.Timeouts, SourcePrefix: c.SourcePrefix}
+	return proxy.Config{Certificates: c.Certificates, Listeners: c.Listeners, Tenants: c.Tenants, Limits: c.Limits, Timeouts: c.Timeouts, SourcePrefix: c.SourcePrefix, Admission: c.Admission}
 }

@@ -93,6 +93,7 @@ type gate struct {
 	keeper   *retention.Keeper
 	gateway  *proxy.Gateway
 	admin    *admin
+	watch    *watch
 	failed   chan error // on_failure stop
 	opened   bool
 }
@@ -111,6 +112,7 @@ func build(c *config, log zerolog.Logger) (*gate, error) {
 		return nil, err
 	}
 	g.gateway = gateway
+	g.watch = &watch{path: string(c.Admin.Socket), node: c.Node, state: g.gateway.State}
 	if c.Admin.Metrics != "" {
 		g.admin = &admin{address: c.Admin.Metrics.String(), set: g.metrics, ready: g.ready}
 	}
@@ -170,6 +172,10 @@ func (g *gate) open(ctx context.Context) error {
 		if err := g.admin.open(ctx); err != nil {
 			return err
 		}
+	}
+	if err := g.watch.open(ctx); err != nil {
+		// Nothing that a CPE needs: the gateway is not kept from its work.
+		g.log.Warn().Err(err).Msg("no socket for cwmpgate top")
 	}
 	if err := g.gateway.Open(ctx); err != nil {
 		return withHint(err, "another process may have the address, or a port below 1024 needs CAP_NET_BIND_SERVICE")
@@ -288,6 +294,11 @@ func (g *gate) run(ctx context.Context) error {
 	var watched sync.WaitGroup
 	defer watched.Wait()
 	defer stopWatching()
+	watched.Go(func() {
+		if err := g.watch.run(watching); err != nil {
+			g.log.Error().Err(err).Msg("admin.socket is not served any more")
+		}
+	})
 	if g.admin != nil {
 		watched.Go(func() {
 			if err := g.admin.run(watching); err != nil {
@@ -367,6 +378,9 @@ const flushPatience = 10 * time.Second
 // close closes what open opened, in reverse.
 func (g *gate) close() error {
 	var errs []error
+	if g.watch != nil {
+		g.watch.close()
+	}
 	if g.opened {
 		ctx, cancel := context.WithTimeout(context.Background(), flushPatience)
 		defer cancel()

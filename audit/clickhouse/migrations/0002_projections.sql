@@ -257,6 +257,37 @@ ORDER BY (tenant, reason, at, log, seq)
 SETTINGS {{settings}};
 {{distributed "security"}};
 
+-- What was decided other than to pass, alike ones of a second together.
+{{create "decisions"}} (
+    log          LowCardinality(String),
+    seq          UInt64 CODEC(Delta, ZSTD(1)),
+    at           DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
+    node         LowCardinality(String),
+    tenant       LowCardinality(String),
+    manufacturer LowCardinality(String),
+    oui          LowCardinality(String),
+    class        LowCardinality(String),
+    serial       String CODEC(ZSTD(1)),
+    session      String CODEC(ZSTD(1)),
+    n            UInt32 CODEC(ZSTD(1)),
+    identity     LowCardinality(String),
+    decided_by   LowCardinality(String),
+    reason       LowCardinality(String),
+    limit_text   LowCardinality(String),
+    inform_class LowCardinality(String),
+    acs          LowCardinality(String),
+    status       UInt16 CODEC(ZSTD(1)), -- 0: closed without an answer
+    peer         String CODEC(ZSTD(1)),
+    source       String CODEC(ZSTD(1)),
+    listener     LowCardinality(String),
+    count        UInt32 CODEC(ZSTD(1)),
+    INDEX decisions_seq seq TYPE minmax GRANULARITY 1
+) ENGINE = {{engine "MergeTree"}}
+PARTITION BY toYYYYMM(at)
+ORDER BY (tenant, reason, at, log, seq)
+SETTINGS {{settings}};
+{{distributed "decisions"}};
+
 -- What happened in the gateway itself; detail is a JSON object or empty.
 {{create "system"}} (
     log          LowCardinality(String),

@@ -313,6 +313,40 @@ SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_windo
 CREATE TABLE IF NOT EXISTS security ON CLUSTER fleet AS security_local
 ENGINE = Distributed('fleet', currentDatabase(), security_local);
 
+CREATE TABLE IF NOT EXISTS decisions_local ON CLUSTER fleet
+(
+    `log` LowCardinality(String),
+    `seq` UInt64 CODEC(Delta, ZSTD(1)),
+    `at` DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
+    `node` LowCardinality(String),
+    `tenant` LowCardinality(String),
+    `manufacturer` LowCardinality(String),
+    `oui` LowCardinality(String),
+    `class` LowCardinality(String),
+    `serial` String CODEC(ZSTD(1)),
+    `session` String CODEC(ZSTD(1)),
+    `n` UInt32 CODEC(ZSTD(1)),
+    `identity` LowCardinality(String),
+    `decided_by` LowCardinality(String),
+    `reason` LowCardinality(String),
+    `limit_text` LowCardinality(String),
+    `inform_class` LowCardinality(String),
+    `acs` LowCardinality(String),
+    `status` UInt16 CODEC(ZSTD(1)),
+    `peer` String CODEC(ZSTD(1)),
+    `source` String CODEC(ZSTD(1)),
+    `listener` LowCardinality(String),
+    `count` UInt32 CODEC(ZSTD(1)),
+    INDEX decisions_seq seq TYPE minmax GRANULARITY 1
+)
+ENGINE = ReplicatedMergeTree('/clickhouse/tables/{uuid}/{shard}', '{replica}')
+PARTITION BY toYYYYMM(at)
+ORDER BY (tenant, reason, at, log, seq)
+SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800;
+
+CREATE TABLE IF NOT EXISTS decisions ON CLUSTER fleet AS decisions_local
+ENGINE = Distributed('fleet', currentDatabase(), decisions_local);
+
 CREATE TABLE IF NOT EXISTS system_local ON CLUSTER fleet
 (
     `log` LowCardinality(String),
