@@ -593,7 +593,7 @@ func TestAges(t *testing.T) {
 	}
 	kinds := []string{}
 	for _, kind := range audit.Kinds() {
-		if (Kinds{1, 1, 1, 1, 1}).of(kind) == 1 {
+		if (Kinds{1, 1, 1, 1, 1, 1}).of(kind) == 1 {
 			kinds = append(kinds, kind)
 		}
 	}
