@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -161,6 +162,12 @@ func (q *where) statement(ctx context.Context, s *Store, f audit.Filter) (string
 	if f.Outcome != "" && f.View != audit.ViewRecords {
 		outcome = " WHERE outcome = " + literal(f.Outcome)
 	}
+	if at := slices.Index(audit.Identities(), f.Identity); at >= 0 && f.View != audit.ViewRecords {
+		if outcome += " AND "; f.Outcome == "" {
+			outcome = " WHERE "
+		}
+		outcome += "identity IN (" + list(audit.Identities()[at:]) + ")"
+	}
 	c.Where = q.text
 	if f.View == audit.ViewTransfers {
 		c.Devices = q.devices(f)
@@ -286,7 +293,7 @@ func (q *where) devices(f audit.Filter) string {
 		return " AND " + deviceCondition(f.Device)
 	}
 	asked := q.text
-	if f.Limit > 0 && f.Outcome == "" && f.After == 0 {
+	if f.Limit > 0 && f.Outcome == "" && f.Identity == "" && f.After == 0 {
 		// Each request is a row, so none of the newest so many rows is older than
 		// the last of the newest so many requests.
 		asked += fmt.Sprintf(" AND at >= (SELECT if(count() < %[1]d, toDateTime64(0, 6, 'UTC'), min(at)) FROM (SELECT at FROM transfers WHERE step = 'request'%[2]s ORDER BY at DESC LIMIT %[1]d))", f.Limit, q.text)
