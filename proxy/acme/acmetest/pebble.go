@@ -42,8 +42,8 @@ type Pebble struct {
 	trusted    *http.Client
 }
 
-// patience is how long a test waits for it.
-const patience = 60 * time.Second
+// patience is how long a test waits for it: certmagic tries again after a minute.
+const patience = 90 * time.Second
 
 // freePort is one that nobody listens at, on any address. It is below those that
 // outgoing connections take, which would keep others from listening there later.
