@@ -8,11 +8,11 @@ BENCHTIME ?= 0.5s
 FUZZTIME  ?= 20s
 PACKAGES  ?= ./...
 
-.PHONY: all test check lint bench bench-proxies bench-memory build docs fuzz torture clean
+.PHONY: all test check lint chdb try-chdb bench bench-proxies bench-memory build docs fuzz torture clean
 
 all: build
 
-test:
+test: try-chdb
 	go test $(PACKAGES)
 
 # lint is check without the tests.
@@ -21,8 +21,16 @@ lint:
 	go vet $(PACKAGES)
 	go tool -modfile=tools/go.mod staticcheck $(PACKAGES)
 
-check: lint
+check: lint try-chdb
 	go test -race $(PACKAGES)
+
+# The ClickHouse engine that tests run on, fetched once into the cache directory.
+# The tests go on without it: those that need it skip.
+chdb:
+	@.ci/chdb
+
+try-chdb:
+	@.ci/chdb || true
 
 # make bench BENCH=BenchmarkDecode BENCHTIME=3s PACKAGES=./cwmp
 bench:
@@ -59,11 +67,12 @@ fuzz:
 
 # Hours of what the tests do for seconds, with one line of figures at the end:
 # runs of TestLostWrites, kills of TestKillRounds, requests of
-# TestMutatedRequests, and the time for each fuzz target. A short one:
-# make torture TORTURE_LOST=1000 TORTURE_KILLS=5 TORTURE_MUTATED=1000 TORTURE_FUZZTIME=5s
+# TestMutatedRequests, renewals of TestACMERenewal, and the time for each fuzz target. A short one:
+# make torture TORTURE_LOST=1000 TORTURE_KILLS=5 TORTURE_MUTATED=1000 TORTURE_RENEWALS=1 TORTURE_FUZZTIME=5s
 export TORTURE_LOST     ?= 1000000
 export TORTURE_KILLS    ?= 1000
 export TORTURE_MUTATED  ?= 10000000
+export TORTURE_RENEWALS ?= 20
 export TORTURE_FUZZTIME ?= 10m
 export TORTURE_SEED     ?= 1
 torture:

@@ -8,6 +8,7 @@ import (
 // likeness is what events have in common that make one record.
 type likeness struct {
 	kind, from, reason, source, tenant string
+	acs, class                         string // of a decision
 	device                             Device
 }
 
@@ -16,6 +17,7 @@ type alike struct {
 	facts    Origin
 	refusal  Refusal
 	security Security
+	decision Decision
 	count    int
 }
 
@@ -56,6 +58,9 @@ func (c *coalescer) add(key likeness, a alike) {
 	}
 	if have != nil {
 		have.count++
+		if have.facts.Device != a.facts.Device {
+			have.facts.Device, have.facts.Session, have.facts.Identity = Device{}, "", ""
+		}
 		return
 	}
 	c.open[key] = &a
@@ -77,6 +82,7 @@ func (a *alike) blur() {
 	a.facts.Device, a.facts.Session, a.facts.Identity = Device{}, "", ""
 	a.refusal.Peer, a.refusal.Source, a.refusal.Path, a.refusal.Offset, a.refusal.Size = "", "", "", -1, -1
 	a.security.Peer, a.security.Source, a.security.Claimed, a.security.Verified = "", "", "", ""
+	a.decision.Peer, a.decision.Source = "", ""
 }
 
 // flush writes what the second that is over has brought.

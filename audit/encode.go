@@ -283,6 +283,24 @@ func (e *encoder) security(node string, o *Origin, s *Security, count int) {
 	e.end()
 }
 
+func (e *encoder) decision(node string, o *Origin, d *Decision, count int) {
+	e.head(KindDecision, node, o)
+	dst := e.rest
+	if o != nil {
+		dst = appendMember(dst, "acs", o.ACS)
+	}
+	dst = appendMember(dst, "by", d.By)
+	dst = appendMember(dst, "reason", d.Reason)
+	dst = appendMember(dst, "limit", d.Limit)
+	dst = appendMember(dst, "class", d.Class)
+	dst = appendCount(dst, "status", int64(d.Status))
+	dst = appendMember(dst, "peer", d.Peer)
+	dst = appendMember(dst, "source", d.Source)
+	dst = appendMember(dst, "listener", d.Listener)
+	e.rest = appendInt(dst, "count", int64(count))
+	e.end()
+}
+
 func (e *encoder) system(node string, s *System) {
 	e.head(KindSystem, node, nil)
 	dst := appendMember(e.rest, "what", s.What)

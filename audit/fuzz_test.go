@@ -111,7 +111,7 @@ func FuzzProject(f *testing.F) {
 	f.Fuzz(func(t *testing.T, record []byte) {
 		var rows Rows
 		if err := Project(testLog, 42, record, &rows); err != nil {
-			if rows.lengths() != [8]int{} {
+			if rows.lengths() != [9]int{} {
 				t.Errorf("rows beside the error %v", err)
 			}
 			return

@@ -49,6 +49,7 @@ type shipperMetrics struct {
 	errors  *metrics.Counter
 	stopped *metrics.Counter
 	rowless *metrics.Counter
+	aside   *metrics.Counter
 	write   *metrics.PrometheusHistogram
 }
 
@@ -69,6 +70,7 @@ func newShipperMetrics(set *metrics.Set, sink string, lag func() (uint64, int64)
 		errors:  set.GetOrCreateCounter(name("cwmpgate_audit_sink_errors_total")),
 		stopped: set.GetOrCreateCounter(name("cwmpgate_audit_sink_stopped_total")),
 		rowless: set.GetOrCreateCounter(name("cwmpgate_audit_sink_unprojected_total")),
+		aside:   set.GetOrCreateCounter(name("cwmpgate_audit_sink_quarantined_total")),
 		write:   set.GetOrCreatePrometheusHistogram(name("cwmpgate_audit_sink_write_seconds")),
 	}
 }

@@ -54,6 +54,7 @@ type Projector struct {
 	session  SessionRow
 	refusal  RefusalRow
 	security SecurityRow
+	decision DecisionRow
 	system   SystemRow
 
 	events, eventKeys []string // scratch
@@ -184,6 +185,8 @@ func (p *Projector) begin() {
 		p.refusal = RefusalRow{Head: p.head, Offset: -1, Size: -1}
 	case KindSecurity:
 		p.security.Head = p.head
+	case KindDecision:
+		p.decision.Head = p.head
 	case KindSystem:
 		p.system.Head = p.head
 	}
@@ -201,6 +204,8 @@ func (p *Projector) member(name []byte) {
 		p.refusalMember(name, &p.refusal)
 	case KindSecurity:
 		p.securityMember(name, &p.security)
+	case KindDecision:
+		p.decisionMember(name, &p.decision)
 	case KindSystem:
 		p.systemMember(name, &p.system)
 	default:
@@ -222,6 +227,8 @@ func (p *Projector) end() {
 		rows.Refusals = append(rows.Refusals, p.refusal)
 	case KindSecurity:
 		rows.Security = append(rows.Security, p.security)
+	case KindDecision:
+		rows.Decisions = append(rows.Decisions, p.decision)
 	case KindSystem:
 		rows.System = append(rows.System, p.system)
 	}
@@ -288,12 +295,13 @@ func (p *Projector) certificate() {
 }
 
 // lengths is how many rows there are of each table.
-func (r *Rows) lengths() [8]int {
-	return [8]int{len(r.Records), len(r.Sessions), len(r.RPCs), len(r.Parameters),
-		len(r.Transfers), len(r.Refusals), len(r.Security), len(r.System)}
+func (r *Rows) lengths() [9]int {
+	return [9]int{len(r.Records), len(r.Sessions), len(r.RPCs), len(r.Parameters),
+		len(r.Transfers), len(r.Refusals), len(r.Security), len(r.System), len(r.Decisions)}
 }
 
-func (r *Rows) truncate(n [8]int) {
+func (r *Rows) truncate(n [9]int) {
 	r.Records, r.Sessions, r.RPCs, r.Parameters = r.Records[:n[0]], r.Sessions[:n[1]], r.RPCs[:n[2]], r.Parameters[:n[3]]
 	r.Transfers, r.Refusals, r.Security, r.System = r.Transfers[:n[4]], r.Refusals[:n[5]], r.Security[:n[6]], r.System[:n[7]]
+	r.Decisions = r.Decisions[:n[8]]
 }

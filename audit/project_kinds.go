@@ -133,6 +133,33 @@ func (p *Projector) securityMember(name []byte, row *SecurityRow) {
 	}
 }
 
+func (p *Projector) decisionMember(name []byte, row *DecisionRow) {
+	switch string(name) {
+	case "acs":
+		row.ACS = p.str()
+	case "by":
+		row.By = p.str()
+	case "reason":
+		row.Reason = p.str()
+	case "limit":
+		row.Limit = p.str()
+	case "class":
+		row.Class = p.str()
+	case "status":
+		row.Status = int(p.integer())
+	case "peer":
+		row.Peer = p.str()
+	case "source":
+		row.Source = p.str()
+	case "listener":
+		row.Listener = p.str()
+	case "count":
+		row.Count = int(p.integer())
+	default:
+		p.skip()
+	}
+}
+
 func (p *Projector) systemMember(name []byte, row *SystemRow) {
 	switch string(name) {
 	case "what":

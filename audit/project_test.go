@@ -268,7 +268,7 @@ func TestProjectErrors(t *testing.T) {
 			if diff := cmp.Diff(test.want, failed.Record); diff != "" {
 				t.Error(diff)
 			}
-			if rows.lengths() != [8]int{2: 1} {
+			if rows.lengths() != [9]int{2: 1} {
 				t.Errorf("there are rows: %v", rows.lengths())
 			}
 		})

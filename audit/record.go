@@ -12,12 +12,13 @@ const (
 	KindTransfer = "transfer"
 	KindRefusal  = "refusal"
 	KindSecurity = "security"
+	KindDecision = "decision"
 	KindSystem   = "system"
 )
 
 // Kinds gives the closed list.
 func Kinds() []string {
-	return []string{KindMessage, KindSession, KindTransfer, KindRefusal, KindSecurity, KindSystem}
+	return []string{KindMessage, KindSession, KindTransfer, KindRefusal, KindSecurity, KindDecision, KindSystem}
 }
 
 // Verdict is what was decided on a message.
@@ -169,6 +170,23 @@ type Security struct {
 	Listener string
 	Device   Device
 }
+
+// Decision is something other than to pass that was decided on a message, or on a
+// connection before there was one.
+type Decision struct {
+	By       string // one of ByAdmission …
+	Reason   string // the limit's name, or why
+	Limit    string // its key in the config and its value, where there is one
+	Class    string // of the Inform
+	Status   int    // what the peer was answered, 0 where nothing
+	Peer     string
+	Source   string // as Refusal's
+	Listener string
+	Device   Device // empty: the Origin's
+}
+
+// Who decided. The closed list of this version.
+const ByAdmission = "admission"
 
 // System is one event of the gateway itself.
 type System struct {

@@ -62,6 +62,10 @@ func TestOtherRecords(t *testing.T) {
 		{"security", func(e *encoder, o *Origin) {
 			e.security("gw-1", o, &Security{Reason: "identity-mismatch", Claimed: "00005E-T2", Verified: "00005E-T1", Peer: "192.0.2.7:40001"}, 2)
 		}},
+		{"decision", func(e *encoder, o *Origin) {
+			e.decision("gw-1", o, &Decision{By: ByAdmission, Reason: "upstream-rate", Limit: "tenants[].upstreams[].informs = 200 in 1s", Class: "boot",
+				Status: 503, Peer: "192.0.2.7:40001", Source: "192.0.2.7/32", Listener: ":7547"}, 12)
+		}},
 		{"system", func(e *encoder, _ *Origin) {
 			e.system("gw-1", &System{What: SystemStart, Why: "command", Detail: []Pair{{"version", "1.0"}, {"a \"b\"", ""}}})
 		}},

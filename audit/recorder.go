@@ -234,7 +234,7 @@ func (r *Recorder) Refusal(o *Origin, f Refusal) {
 	if f.Source == "" {
 		f.Source = f.Peer
 	}
-	key := likeness{KindRefusal, f.From, f.Reason, f.Source, facts.Tenant, facts.Device}
+	key := likeness{kind: KindRefusal, from: f.From, reason: f.Reason, source: f.Source, tenant: facts.Tenant, device: facts.Device}
 	r.alike.add(key, alike{facts: facts, refusal: f})
 }
 
@@ -244,8 +244,20 @@ func (r *Recorder) Security(o *Origin, s Security) {
 	if s.Source == "" {
 		s.Source = s.Peer
 	}
-	key := likeness{KindSecurity, "", s.Reason, s.Source, facts.Tenant, facts.Device}
+	key := likeness{kind: KindSecurity, reason: s.Reason, source: s.Source, tenant: facts.Tenant, device: facts.Device}
 	r.alike.add(key, alike{facts: facts, security: s})
+}
+
+// Decision records a decision other than to pass: one record for all of one
+// second that have the same reason, class, tenant, ACS and source, with a count;
+// it names the device where all are of one.
+func (r *Recorder) Decision(o *Origin, d Decision) {
+	facts := aside(o, d.Device)
+	if d.Source == "" {
+		d.Source = d.Peer
+	}
+	key := likeness{kind: KindDecision, from: d.By, reason: d.Reason, source: d.Source, tenant: facts.Tenant, acs: facts.ACS, class: d.Class}
+	r.alike.add(key, alike{facts: facts, decision: d})
 }
 
 // aside copies what a record that is written later needs of an Origin.
@@ -269,10 +281,13 @@ func aside(o *Origin, d Device) Origin {
 func (r *Recorder) writeAlike(key likeness, a *alike) {
 	e := r.encoder()
 	defer r.release(e)
-	if key.kind == KindRefusal {
+	switch key.kind {
+	case KindRefusal:
 		e.refusal(r.cfg.Node, &a.facts, &a.refusal, a.count)
-	} else {
+	case KindSecurity:
 		e.security(r.cfg.Node, &a.facts, &a.security, a.count)
+	case KindDecision:
+		e.decision(r.cfg.Node, &a.facts, &a.decision, a.count)
 	}
 	r.metrics.coalesced.Add(a.count - 1)
 	if _, err := r.append(e, key.kind); err != nil {

@@ -365,6 +365,46 @@ func TestCoalescing(t *testing.T) {
 	})
 }
 
+// TestDecisionsCoalesce: alike by reason, class, tenant, ACS and source; a device
+// is named where all were of one, and the sums are exact in any flood.
+func TestDecisionsCoalesce(t *testing.T) {
+	withRecorder(t, Config{Coalesce: 10}, func(t *testing.T, b bench) {
+		decide := func(class, source, serial string) {
+			b.Decision(&Origin{Tenant: "isp", ACS: "acs"}, Decision{By: ByAdmission, Reason: "upstream-rate", Class: class, Status: 503, Peer: source + ":1", Source: source, Device: Device{Serial: serial}})
+		}
+		for range 3 {
+			decide("boot", "192.0.2.7", "T1")
+		}
+		decide("boot", "192.0.2.8", "T1")
+		decide("boot", "192.0.2.8", "T2")
+		decide("routine", "192.0.2.7", "T1")
+		for i := range 1000 {
+			decide("boot", fmt.Sprint("198.51.100.", i), fmt.Sprint("F", i))
+		}
+		b.Close()
+		time.Sleep(time.Second)
+		sum := map[string]int{}
+		var rows Rows
+		for i, line := range recorded(t, b.journal) {
+			rows.Reset()
+			if err := Project(b.journal.ID(), uint64(i+1), []byte(line), &rows); err != nil {
+				t.Fatal(err)
+			}
+			d := rows.Decisions[0]
+			sum[d.Class] += d.Count
+			switch {
+			case d.Source == "192.0.2.7" && d.Class == "boot" && (d.Count != 3 || d.Serial != "T1"), d.Source == "192.0.2.8" && (d.Count != 2 || d.Serial != ""):
+				t.Errorf("%s", line)
+			case d.Tenant != "isp" || d.ACS != "acs" || d.By != ByAdmission || d.Reason != "upstream-rate" || d.Status != 503:
+				t.Errorf("%s", line)
+			}
+		}
+		if sum["boot"] != 1005 || sum["routine"] != 1 {
+			t.Errorf("sums %v, want 1005 and 1", sum)
+		}
+	})
+}
+
 // TestCoalescingIsBounded: a flood from ever other sources and devices makes
 // no more records a second than the bound and one for each reason.
 func TestCoalescingIsBounded(t *testing.T) {

@@ -189,6 +189,17 @@ type SecurityRow struct {
 	Count             int
 }
 
+// DecisionRow is one or more decisions alike.
+type DecisionRow struct {
+	Head
+	By                     string // "admission"
+	Reason, Limit, Class   string
+	ACS                    string
+	Status                 int // 0: the connection was closed without an answer
+	Peer, Source, Listener string
+	Count                  int
+}
+
 // SystemRow is an event of the gateway itself.
 type SystemRow struct {
 	Head
@@ -205,6 +216,7 @@ type Rows struct {
 	Transfers  []TransferRow
 	Refusals   []RefusalRow
 	Security   []SecurityRow
+	Decisions  []DecisionRow
 	System     []SystemRow
 }
 
@@ -217,6 +229,7 @@ func (r *Rows) Reset() {
 	clear(r.Transfers)
 	clear(r.Refusals)
 	clear(r.Security)
+	clear(r.Decisions)
 	clear(r.System)
-	r.truncate([8]int{})
+	r.truncate([9]int{})
 }

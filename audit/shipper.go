@@ -31,6 +31,10 @@ type ShipperConfig struct {
 	// Trouble, where set, is told of every failure, and with nil that the
 	// sink is well again. It must not block.
 	Trouble func(error)
+	// Quarantine, where set, is given a batch that the sink will never take for
+	// what is in it; see Refused. When it has kept it durably the shipper goes on
+	// behind it.
+	Quarantine func(b *Batch, cause error) error
 }
 
 // Shipper brings the journal's records to one sink: a batch is sent again,
@@ -145,7 +149,10 @@ func (s *Shipper) ship(ctx context.Context) error {
 	began := time.Now()
 	err = s.cfg.Sink.Write(ctx, b)
 	s.metrics.write.Update(time.Since(began).Seconds())
-	if permanent(err) {
+	if refused(err) && s.cfg.Quarantine != nil {
+		return s.putAside(cut, err)
+	}
+	if permanent(err) || refused(err) {
 		return &StoppedError{s.cfg.Name, cut.Log, cut.First, cut.Last, err}
 	}
 	if err != nil {
@@ -158,6 +165,27 @@ func (s *Shipper) ship(ctx context.Context) error {
 	s.metrics.records.Add(len(b.Entries))
 	s.metrics.rowless.Add(b.Unprojected)
 	return nil
+}
+
+// putAside keeps a batch where it can be looked at and tried again, and goes on
+// behind it. It is not lost sight of: told, counted and kept.
+func (s *Shipper) putAside(cut journal.Cut, cause error) error {
+	if err := s.cfg.Quarantine(&s.batch, cause); err != nil {
+		return fmt.Errorf("put aside records %d to %d of log %s: %w", cut.First, cut.Last, cut.Log, errors.Join(err, cause))
+	}
+	if err := s.cfg.Cursor.Commit(cut); err != nil {
+		return err
+	}
+	s.metrics.aside.Add(len(s.batch.Entries))
+	s.cfg.Trouble(&QuarantinedError{s.cfg.Name, cut.Log, cut.First, cut.Last, cause})
+	return nil
+}
+
+// refused says whether a sink will never take a batch for what is in it, while
+// it may take those behind it.
+func refused(err error) bool {
+	var r interface{ Refused() bool }
+	return errors.As(err, &r) && r.Refused()
 }
 
 // permanent says whether a sink's error will be the same at every try.

@@ -2,12 +2,44 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/cwmpgate/cwmpgate/proxy/acme"
 	"github.com/cwmpgate/cwmpgate/proxy/certs"
 	"github.com/cwmpgate/cwmpgate/proxy/upstream"
 )
+
+// newACME makes the way to the CA, where a listener needs it; it returns what
+// each listener is given of it.
+func (g *Gateway) newACME() (func(*certs.Config) certs.Source, error) {
+	var names []string
+	for _, l := range g.cfg.Listeners {
+		if l.TLS != nil {
+			names = append(names, l.TLS.ACME...)
+		}
+	}
+	if len(names) == 0 {
+		return func(*certs.Config) certs.Source { return nil }, nil
+	}
+	if g.cfg.Certificates.ACME == nil {
+		return nil, errors.New("a listener has names in tls.acme, and there is no certificates.acme")
+	}
+	slices.Sort(names)
+	var err error
+	g.acme, err = acme.New(*g.cfg.Certificates.ACME, acme.Options{
+		Names: slices.Compact(names), Log: g.log,
+		Obtained: func(string) { g.metrics.acmeObtained.Inc() }, Failed: func(string) { g.metrics.acmeFailures.Inc() },
+	})
+	return func(c *certs.Config) certs.Source {
+		if len(c.ACME) == 0 {
+			return nil
+		}
+		return g.acme
+	}, err
+}
 
 // keeper is who has certificates that change: a listener, a tenant, or the way to
 // its ACS.

@@ -7,6 +7,8 @@ import (
 	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/configs"
 	"github.com/cwmpgate/cwmpgate/cwmp"
+	"github.com/cwmpgate/cwmpgate/policy/admission"
+	"github.com/cwmpgate/cwmpgate/proxy/acme"
 	"github.com/cwmpgate/cwmpgate/proxy/certs"
 	"github.com/cwmpgate/cwmpgate/proxy/h1"
 	"github.com/cwmpgate/cwmpgate/proxy/identity"
@@ -26,6 +28,7 @@ type Tenant struct {
 	Name      string            `yaml:"name" required:"true" doc:"Name of the tenant in records and metrics."`
 	Match     Match             `yaml:"match" doc:"Which requests are this tenant's; empty: all. The first tenant that matches is taken."`
 	Upstreams []upstream.Config `yaml:"upstreams" required:"true" doc:"The ACS. This version takes exactly one."`
+	Informs   admission.Rate    `yaml:"informs" doc:"Informs that begin a session, of this tenant: all its ACSes."`
 	Redaction Redaction         `yaml:"redaction" doc:"How secrets are kept out of the record."`
 	Files     Files             `yaml:"files" doc:"File transfers through the gateway."`
 	Redirects []string          `yaml:"redirects" doc:"Hosts, other than the tenant's own, that an ACS may redirect CPEs to, as host or host:port."`
@@ -46,6 +49,9 @@ func (t *Tenant) Validate(at configs.At) {
 	}
 	if p := t.Match.Path; p != "" && p[0] != '/' {
 		at.Errorf("match.path", "%q does not begin with a slash", p)
+	}
+	if f := t.Files.Upstream; f != nil && (f.Limited()) {
+		at.Errorf("files.upstream", "informs, sessions and adaptive are limits of an ACS: no Inform goes to a file server")
 	}
 	for i, p := range t.Files.Paths {
 		if p == "" || p[0] != '/' {
@@ -150,6 +156,7 @@ type SourcePrefix struct {
 // Certificates is how certificates, authorities and revocation lists are kept.
 type Certificates struct {
 	CheckEvery configs.Duration `yaml:"check_every" min:"10ms" doc:"How often their files are looked at. What has changed holds for new connections; those that are open go on."`
+	ACME       *acme.Config     `yaml:"acme" doc:"The CA of listeners whose tls.acme has names."`
 	WarnBefore configs.Duration `yaml:"warn_before" doc:"How long before one ends the log warns of it, once a day."`
 }
 
@@ -161,6 +168,7 @@ type Config struct {
 	Limits       Limits
 	Timeouts     Timeouts
 	SourcePrefix SourcePrefix
+	Admission    admission.Settings
 }
 
 // Defaults returns a Config with every limit set and no listener.
@@ -178,6 +186,7 @@ func Defaults() Config {
 		},
 		SourcePrefix: SourcePrefix{IPv4: 32, IPv6: 64},
 		Certificates: Certificates{CheckEvery: seconds(30), WarnBefore: seconds(30 * 24 * 3600)},
+		Admission:    admission.DefaultSettings(),
 	}
 }
 

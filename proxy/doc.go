@@ -10,6 +10,7 @@
 //	decode     strict; what is ambiguous is refused and never relayed
 //	join       its session: an Inform begins one; else by the gateway's cookie,
 //	           the ACS's cookies, the connection; one request in flight
+//	admit      within it, an Inform that begins a session: now, after its turn, or 503
 //	take       the session's state: who answers what
 //	record     durable before a byte is sent to the ACS, but for reads
 //	forward    over the session's own connection; the answer read and decoded

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/cwmpgate/cwmpgate/cwmp"
+	"github.com/cwmpgate/cwmpgate/policy/admission"
 	"github.com/cwmpgate/cwmpgate/proxy/h1"
 )
 
@@ -28,6 +29,11 @@ func TestReasonsAreDocumented(t *testing.T) {
 	for _, m := range own {
 		if !strings.Contains(http, "`"+m[1]+"`") {
 			t.Errorf("docs/http.md lacks %s", m[1])
+		}
+	}
+	for _, r := range admission.Reasons() {
+		if !strings.Contains(read("../docs/admission.md"), "`"+r+"`") {
+			t.Errorf("docs/admission.md lacks %s", r)
 		}
 	}
 	for _, r := range h1.Reasons() {

@@ -47,6 +47,9 @@ func (g *Gateway) finish(s *session, how string) {
 		for _, r := range open {
 			seqs = append(seqs, r.Seq)
 		}
+		if p := g.sessions.givePlaceBack(s); p != nil {
+			g.admission.Done(s.tenant.lane, p.answered)
+		}
 		g.metrics.sessionEnded(how).Inc()
 		_, err := g.recorder.SessionEnd(&s.origin, audit.SessionEnd{
 			Begin: s.began, End: g.now(), How: how, Node: s.tenant.upstream.Name(),

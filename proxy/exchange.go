@@ -10,6 +10,7 @@ import (
 
 	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/cwmp"
+	"github.com/cwmpgate/cwmpgate/policy/admission"
 	"github.com/cwmpgate/cwmpgate/proxy/certs"
 	"github.com/cwmpgate/cwmpgate/proxy/h1"
 )
@@ -31,8 +32,9 @@ type exchange struct {
 	turn    cwmp.Turn
 	seq     uint64 // of its record, 0 where it has none
 	creds   credentials
-	shown   *certs.Shown // nil: no certificate that the tenant asks for
-	level   string       // of an Inform's device, one of audit.Identities
+	inform  *admission.Inform // while it asks for its session
+	shown   *certs.Shown      // nil: no certificate that the tenant asks for
+	level   string            // of an Inform's device, one of audit.Identities
 
 	resp        *h1.Response
 	answerBody  buffer
@@ -53,7 +55,11 @@ type exchange struct {
 // returns true.
 func (x *exchange) serve(ctx context.Context) bool {
 	defer x.release()
-	if err := x.run(ctx); err != nil {
+	switch err := x.run(ctx); err {
+	case nil:
+	case errGaveUp:
+		x.keepAlive = false
+	default:
 		x.refuse(err)
 	}
 	return x.keepAlive
@@ -76,7 +82,7 @@ func (x *exchange) run(ctx context.Context) error {
 	if err := x.decode(); err != nil {
 		return err
 	}
-	done, err := x.join()
+	done, err := x.join(ctx)
 	if done || err != nil {
 		return err
 	}

@@ -13,8 +13,12 @@ import (
 )
 
 // forward sends the request to the session's ACS and takes the whole answer.
-func (x *exchange) forward(ctx context.Context) error {
+func (x *exchange) forward(ctx context.Context) (err error) {
 	s := x.session
+	if x.wasInform {
+		began := time.Now()
+		defer func() { x.fared(began, err) }()
+	}
 	x.fields = x.towardsACS(x.fields[:0], x.tenant.upstream)
 	began := time.Now()
 	client, resp, err := s.lease.RoundTrip(ctx, &upstream.Request{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"maps"
 	"slices"
 	"strings"
@@ -16,6 +17,8 @@ import (
 
 	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/cwmp"
+	"github.com/cwmpgate/cwmpgate/policy/admission"
+	"github.com/cwmpgate/cwmpgate/proxy/acme"
 	"github.com/cwmpgate/cwmpgate/proxy/certs"
 	"github.com/cwmpgate/cwmpgate/proxy/h1"
 	"github.com/cwmpgate/cwmpgate/proxy/identity"
@@ -30,14 +33,18 @@ type Gateway struct {
 	metrics    *gatewayMetrics
 	tenants    []*tenant
 	listeners  []*listener
+	acme       *acme.Manager // nil: no listener has its certificates from there
 	sessions   *sessions
 	gate       *gate
+	admission  *admission.Queue
+	seed       maphash.Seed // of the keys of devices and sources
 	buffers    *buffers
 	refusalLog *rate.Limiter
 	patience   patience
 	halted     chan struct{}
 	halt       func()
 	orphans    flood
+	busy       busy
 	ciphers    sync.Map // uint16 to string: as many as there are suites
 	exchanges  sync.Pool
 	now        func() time.Time
@@ -58,6 +65,8 @@ func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.
 	}
 	g.halted = make(chan struct{})
 	g.halt = sync.OnceFunc(func() { close(g.halted) })
+	g.seed = maphash.MakeSeed()
+	g.admission = admission.NewQueue(cfg.Admission, g.limitChanged)
 	g.metrics = newGatewayMetrics(set, g)
 	for i := range cfg.Tenants {
 		t, err := g.newTenant(&cfg.Tenants[i], set)
@@ -66,6 +75,10 @@ func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.
 		}
 		g.tenants = append(g.tenants, t)
 	}
+	source, err := g.newACME()
+	if err != nil {
+		return nil, err
+	}
 	for _, lc := range cfg.Listeners {
 		l := &listener{gateway: g, cfg: lc, name: lc.Name}
 		if l.name == "" {
@@ -73,7 +86,7 @@ func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.
 		}
 		if lc.TLS != nil {
 			var err error
-			if l.tls, err = certs.New(*lc.TLS, clientsBehind(l.name, cfg.Tenants), log); err != nil {
+			if l.tls, err = certs.New(*lc.TLS, clientsBehind(l.name, cfg.Tenants), source(lc.TLS), log); err != nil {
 				return nil, fmt.Errorf("listener %s: %w", l.name, err)
 			}
 		}
@@ -111,6 +124,12 @@ func (g *Gateway) newTenant(c *Tenant, set *metrics.Set) (*tenant, error) {
 		}
 	}
 	t.metrics = newTenantMetrics(set, c.Name)
+	t.limits = admission.LaneConfig{
+		Tenant: c.Name, ACS: t.upstream.Name(), OfTenant: c.Informs,
+		Informs: c.Upstreams[0].Informs, Sessions: c.Upstreams[0].Sessions, Adaptive: c.Upstreams[0].Adaptive,
+	}
+	t.lane = g.admission.Lane(t.limits)
+	t.informs = newInformMetrics(set, t.lane, c.Name, t.upstream.Name())
 	return t, nil
 }
 
@@ -173,6 +192,13 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer cut()
 	var accepting, conns, keeping sync.WaitGroup
 	keeping.Go(func() { g.keepCertificates(ctx) })
+	if g.acme != nil {
+		keeping.Go(func() {
+			if err := g.acme.Run(serving); err != nil {
+				g.log.Error().Err(err).Msg("get certificates by ACME")
+			}
+		})
+	}
 	defer keeping.Wait()
 	for _, l := range g.listeners {
 		accepting.Go(func() { l.accept(serving, &conns) })
@@ -180,6 +206,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	<-ctx.Done()
 	g.log.Info().Int("sessions", g.sessions.count()).Msg("draining")
 	g.drain(false)
+	g.admission.Close() // who waits would begin a session
 	// CPEs may be between two connections of a session: new ones are taken for
 	// as long as sessions are open, and carry nothing but those.
 	limit := time.NewTimer(time.Duration(g.cfg.Timeouts.Drain))
@@ -294,7 +321,7 @@ func (g *Gateway) cutAll() {
 func (g *Gateway) newExchange(c *conn, req *h1.Request) *exchange {
 	x, ok := g.exchanges.Get().(*exchange)
 	if !ok {
-		x = &exchange{gateway: g, decoder: cwmp.NewDecoder(g.cfg.cwmpLimits()), answerDec: cwmp.NewDecoder(g.cfg.cwmpLimits())}
+		x = &exchange{gateway: g, inform: &admission.Inform{}, decoder: cwmp.NewDecoder(g.cfg.cwmpLimits()), answerDec: cwmp.NewDecoder(g.cfg.cwmpLimits())}
 		for _, b := range []*buffer{&x.body, &x.plain, &x.answerBody, &x.answerPlain} {
 			b.from = g.buffers
 		}
@@ -321,7 +348,7 @@ func (x *exchange) release() {
 	}
 	clear(x.fields[:cap(x.fields)])
 	*x = exchange{
-		gateway: g, decoder: x.decoder, answerDec: x.answerDec, fields: x.fields[:0],
+		gateway: g, inform: x.inform, decoder: x.decoder, answerDec: x.answerDec, fields: x.fields[:0],
 		body: x.body, plain: x.plain, answerBody: x.answerBody, answerPlain: x.answerPlain,
 	}
 	g.exchanges.Put(x)

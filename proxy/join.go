@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base32"
 	"time"
@@ -12,10 +13,10 @@ import (
 
 // join finds the session of the request, or begins one, and takes its place in
 // flight. done is true when the request was answered here.
-func (x *exchange) join() (done bool, err error) {
+func (x *exchange) join(ctx context.Context) (done bool, err error) {
 	x.creds = readCredentials(x.req.Fields)
 	if x.wasInform {
-		return false, x.joinInform()
+		return false, x.joinInform(ctx)
 	}
 	s, err := x.find()
 	switch {
@@ -23,7 +24,7 @@ func (x *exchange) join() (done bool, err error) {
 		return false, err
 	case s == nil && x.message == nil:
 		// Some CPEs fetch the challenge with an empty POST.
-		return false, x.begin("")
+		return false, x.begin("", nil)
 	case s == nil:
 		return false, x.orphan()
 	}
@@ -94,13 +95,14 @@ func (x *exchange) eachCookie(f func(key sessionKey)) {
 
 // joinInform begins a session, unless the Inform is the next round of one that
 // was challenged: by connection, by cookie, or by the nonce it answers.
-func (x *exchange) joinInform() error {
+func (x *exchange) joinInform(ctx context.Context) error {
 	t := x.gateway.sessions
 	device := deviceOf(x.message)
 	if err := x.identify(device); err != nil {
 		return err
 	}
 	key := deviceKey(x.tenant.name, device)
+	x.gateway.busy.count(key, x.gateway.now())
 	rounds := []*session{t.of(x.conn)}
 	eachOwnCookie(x.req.Fields, func(v string) { rounds = append(rounds, t.withCookie(v)) })
 	if x.creds.nonce != "" {
@@ -108,11 +110,37 @@ func (x *exchange) joinInform() error {
 	}
 	for _, s := range rounds {
 		if s != nil && s.tenant == x.tenant && t.awaits(s, key) && t.boundTo(s, x.conn.prefix, x.conn.certificate, x.creds.user) {
-			x.supersede(t.rivals(s, x.conn, key))
-			return x.enter(s)
+			return x.nextRound(ctx, s, key, device)
 		}
 	}
-	return x.begin(key)
+	// A CPE that is challenged may come back on a new connection with nothing
+	// that tells the session: it is admitted already.
+	p := t.handOver(x.conn, key)
+	if p == nil {
+		if err := x.admit(ctx, device); err != nil {
+			return err
+		}
+		p = &place{}
+	}
+	return x.begin(key, p)
+}
+
+// nextRound goes on with a session that was challenged. One that began with an
+// empty POST is admitted now.
+func (x *exchange) nextRound(ctx context.Context, s *session, key string, device audit.Device) error {
+	t := x.gateway.sessions
+	admitted := t.isAdmitted(s)
+	if !admitted {
+		if err := x.admit(ctx, device); err != nil {
+			return err
+		}
+	}
+	x.supersede(t.rivals(s, x.conn, key))
+	err := x.enter(s)
+	if !admitted && (err != nil || !t.admit(s, &place{})) {
+		x.gateway.admission.Done(x.tenant.lane, false)
+	}
+	return err
 }
 
 // identify holds the DeviceId of an Inform to what the CPE has shown beside it.
@@ -154,15 +182,20 @@ func (x *exchange) supersede(rivals []*session) {
 }
 
 // begin makes a new session and enters it. device is its key, "" where the
-// session begins with an empty POST.
-func (x *exchange) begin(device string) error {
+// session begins with an empty POST, which has no place.
+func (x *exchange) begin(device string, p *place) (err error) {
+	defer func() {
+		if err != nil && p != nil {
+			x.gateway.admission.Done(x.tenant.lane, p.answered)
+		}
+	}()
 	if x.gateway.draining() {
 		return refuse(503, reasonDraining, "the gateway stops")
 	}
 	s := &session{
 		id: newSessionID(), cookie: newCookie(), tenant: x.tenant, prefix: x.conn.prefix, began: x.gateway.now(),
 		certificate: x.conn.certificate, certified: x.level == audit.IdentityCertificate,
-		inFlight: make(chan struct{}, 1), state: cwmp.NewSession(), lease: x.tenant.upstream.Lease(),
+		inFlight: make(chan struct{}, 1), state: cwmp.NewSession(), lease: x.tenant.upstream.Lease(), place: p,
 	}
 	s.origin = audit.Origin{
 		Tenant: x.tenant.name, Session: s.id, Identity: audit.IdentityClaimed, ACS: x.tenant.upstream.Name(),
@@ -249,7 +282,7 @@ func (x *exchange) learn() {
 		challengeNonces(x.resp.Fields, func(nonce string) { t.give(s, x.tenant.nonceKey(nonce)) })
 	}
 	t.challenge(s, x.resp.Status == 401 && !s.state.Accepted())
-	if x.resp.Status/100 == 2 && s.origin.Identity != audit.IdentityCertificate && x.tenant.identity.Names(x.creds.user, s.origin.Device) {
+	if x.resp.Status/100 == 2 && !s.isKnownBy(audit.IdentityHTTP) && x.tenant.identity.Names(x.creds.user, s.origin.Device) {
 		s.reaches(audit.IdentityHTTP)
 		for _, rival := range t.verified(s, x.creds.user) {
 			x.gateway.endFromOutside(rival, audit.EndSuperseded, x.conn)

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/cwmpgate/cwmpgate/audit"
+	"github.com/cwmpgate/cwmpgate/policy/admission"
 	"github.com/cwmpgate/cwmpgate/proxy/certs"
 )
 
@@ -81,8 +82,7 @@ func (l *listener) accept(ctx context.Context, conns *sync.WaitGroup) {
 		}
 		pause = time.Millisecond
 		prefix := l.gateway.prefixOf(addrOf(c.RemoteAddr()))
-		if reason := l.gateway.gate.enter(prefix); reason != "" {
-			l.gateway.refuseConnection(l, c, reason)
+		if !l.gateway.enter(l, c, prefix) {
 			c.Close()
 			continue
 		}
@@ -104,7 +104,7 @@ func (l *listener) handle(ctx context.Context, c net.Conn) {
 	deadline := time.Now().Add(time.Duration(g.cfg.Timeouts.Handshake))
 	prefix := g.prefixOf(addrOf(c.RemoteAddr()))
 	if !g.gate.handshake(ctx, prefix, deadline) {
-		g.refuseConnection(l, c, "too-many-handshakes")
+		g.refuseConnection(l, c, prefix, "too-many-handshakes")
 		c.Close()
 		return
 	}
@@ -119,8 +119,15 @@ func (l *listener) handle(ctx context.Context, c net.Conn) {
 	}
 	c.SetDeadline(time.Time{})
 	state := tc.ConnectionState()
+	if state.NegotiatedProtocol == certs.ChallengeProtocol {
+		tc.Close() // the CA has seen what it came for
+		return
+	}
 	g.metrics.handshakes.Inc()
 	l.shakes(state.Version, state.CipherSuite).Inc()
+	if len(peer.Chains) > 0 {
+		defer g.exempt(prefix)()
+	}
 	newConn(l, tc, &state, peer).serve(ctx)
 }
 
@@ -133,12 +140,14 @@ func deepen() {
 	runtime.KeepAlive(&room)
 }
 
-// refuseConnection counts a connection that is turned away before it has said
-// anything, and logs it as other refusals.
-func (g *Gateway) refuseConnection(l *listener, c net.Conn, reason string) {
+// refuseConnection counts and records a connection that is turned away before it
+// has said anything, and logs it as other refusals.
+func (g *Gateway) refuseConnection(l *listener, c net.Conn, source netip.Prefix, reason string) {
 	g.metrics.connectionRefused(reason).Inc()
-	if g.refusalLog.Allow() {
-		g.log.Info().Str("reason", reason).Str("limit", g.limitText(reason)).Str("peer", c.RemoteAddr().String()).Str("listener", l.name).Msg("connection refused")
+	peer, limit := c.RemoteAddr().String(), g.limitText(reason)
+	g.recorder.Decision(&audit.Origin{}, audit.Decision{By: audit.ByAdmission, Reason: reason, Limit: limit, Peer: peer, Source: source.String(), Listener: l.name})
+	if reason != admission.ReasonAddressRate && g.refusalLog.Allow() {
+		g.log.Info().Str("reason", reason).Str("limit", limit).Str("peer", peer).Str("listener", l.name).Msg("connection refused")
 	}
 }
 
@@ -178,8 +187,9 @@ type gate struct {
 
 // neighbourhood is what is open from one source prefix.
 type neighbourhood struct {
-	open   int
-	shakes chan struct{}
+	open     int
+	verified int // of them, those whose peer has shown who it is
+	shakes   chan struct{}
 }
 
 func newGate(l Limits) *gate {
@@ -189,8 +199,9 @@ func newGate(l Limits) *gate {
 	}
 }
 
-// enter returns "" or the reason why a connection is turned away.
-func (g *gate) enter(p netip.Prefix) string {
+// enter returns "" or the reason why a connection is turned away. Of a trusted
+// source there may be as many as of all.
+func (g *gate) enter(p netip.Prefix, trusted bool) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := g.sources[p]
@@ -198,14 +209,25 @@ func (g *gate) enter(p netip.Prefix) string {
 	case g.open >= g.max:
 		return "too-many-connections"
 	case s == nil:
-		s = &neighbourhood{shakes: make(chan struct{}, g.share)}
+		share := g.share
+		if trusted {
+			share = cap(g.shakes)
+		}
+		s = &neighbourhood{shakes: make(chan struct{}, share)}
 		g.sources[p] = s
-	case s.open >= g.maxOf:
+	case s.open-s.verified >= g.maxOf && !trusted:
 		return "too-many-connections-of-address"
 	}
 	g.open++
 	s.open++
 	return ""
+}
+
+// verified changes how many connections of a source do not count for it.
+func (g *gate) verified(p netip.Prefix, by int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.sources[p].verified += by
 }
 
 func (g *gate) leave(p netip.Prefix) {

@@ -12,7 +12,7 @@ func TestGate(t *testing.T) {
 	g := newGate(Limits{Connections: 3, ConnectionsPerAddress: 2, Handshakes: 1, HandshakesPerAddress: 1})
 	f := func(p netip.Prefix, want string) {
 		t.Helper()
-		if got := g.enter(p); got != want {
+		if got := g.enter(p, false); got != want {
 			t.Errorf("%s: %q, want %q", p, got, want)
 		}
 	}
@@ -36,8 +36,8 @@ func TestGate(t *testing.T) {
 func TestHandshakesOfOneSourceLeaveRoomForOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(Limits{Connections: 100, ConnectionsPerAddress: 100, Handshakes: 4, HandshakesPerAddress: 2})
-		g.enter(here)
-		g.enter(elsewhere)
+		g.enter(here, false)
+		g.enter(elsewhere, false)
 		soon := func() time.Time { return time.Now().Add(10 * time.Second) }
 		for range 2 {
 			if !g.handshake(context.Background(), here, soon()) {
@@ -74,5 +74,37 @@ func TestFlood(t *testing.T) {
 	}
 	if !f.allow(here, now.Add(time.Second)) {
 		t.Error("a second later the source is still held back")
+	}
+}
+
+// TestGateExempts: connections whose peer has shown who it is do not count for
+// their source, nor do those of a trusted one.
+func TestGateExempts(t *testing.T) {
+	l := Defaults().Limits
+	l.ConnectionsPerAddress = 2
+	g := newGate(l)
+	here, proxy := netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("192.0.2.2/32")
+	for range 2 {
+		g.enter(here, false)
+	}
+	if g.enter(here, false) == "" {
+		t.Fatal("a third was let in")
+	}
+	g.verified(here, 1)
+	if got := g.enter(here, false); got != "" {
+		t.Errorf("beside a verified one: %s", got)
+	}
+	g.verified(here, -1)
+	g.leave(here)
+	if g.enter(here, false) == "" {
+		t.Error("a third was let in again")
+	}
+	for range 5 {
+		if got := g.enter(proxy, true); got != "" {
+			t.Errorf("of a trusted proxy: %s", got)
+		}
+	}
+	if n := cap(g.sources[proxy].shakes); n != l.Handshakes {
+		t.Errorf("a trusted proxy may have %d handshakes under way", n)
 	}
 }

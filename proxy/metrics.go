@@ -19,9 +19,12 @@ type gatewayMetrics struct {
 	lostAnswers      *metrics.Counter
 	handshakes       *metrics.Counter
 	reloads          *metrics.Counter // of certificates
+	acmeObtained     *metrics.Counter
+	acmeFailures     *metrics.Counter
 	reloadFailures   *metrics.Counter
 	acceptErrors     *metrics.Counter
 	connectionErrors *metrics.Counter
+	connectionsOver  *metrics.Counter
 	rpcs             map[string][]*metrics.Counter
 	ends             map[string]*metrics.Counter // of sessions, by how
 }
@@ -34,10 +37,13 @@ func newGatewayMetrics(set *metrics.Set, g *Gateway) *gatewayMetrics {
 		extraEmpty:       set.NewCounter("cwmpgate_extra_empty_posts_total"),
 		lostAnswers:      set.NewCounter("cwmpgate_answers_not_delivered_total"),
 		handshakes:       set.NewCounter("cwmpgate_tls_handshakes_total"),
+		acmeObtained:     set.NewCounter("cwmpgate_acme_certificates_total"),
+		acmeFailures:     set.NewCounter("cwmpgate_acme_failures_total"),
 		reloads:          set.NewCounter("cwmpgate_certificates_reloads_total"),
 		reloadFailures:   set.NewCounter("cwmpgate_certificates_reload_failures_total"),
 		acceptErrors:     set.NewCounter("cwmpgate_accept_errors_total"),
 		connectionErrors: set.NewCounter("cwmpgate_connection_errors_total"),
+		connectionsOver:  set.NewCounter("cwmpgate_connections_over_total"),
 		rpcs:             make(map[string][]*metrics.Counter),
 		ends:             make(map[string]*metrics.Counter),
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/cwmp"
+	"github.com/cwmpgate/cwmpgate/policy/admission"
 	"github.com/cwmpgate/cwmpgate/proxy/h1"
 )
 
@@ -49,16 +50,18 @@ const (
 // peer reads is its status and a fixed text; what the operator reads is the
 // rest.
 type refusal struct {
-	status   int
-	reason   string
-	from     string // who sent what is refused: "cpe" or "acs"
-	detail   string // for the log and the record, never for the peer
-	offset   int    // in the body, -1 where it is not about a place
-	path     string // in the XML
-	device   cwmp.DeviceID
-	security bool // recorded as security, with what was claimed and verified
-	claimed  string
-	verified string
+	status     int
+	reason     string
+	from       string // who sent what is refused: "cpe" or "acs"
+	detail     string // for the log and the record, never for the peer
+	offset     int    // in the body, -1 where it is not about a place
+	path       string // in the XML
+	device     cwmp.DeviceID
+	retryAfter time.Duration   // 0: by timeouts.retry_after
+	decision   *audit.Decision // recorded as such, and logged only as a limit begins and stops to bite
+	security   bool            // recorded as security, with what was claimed and verified
+	claimed    string
+	verified   string
 }
 
 func (r *refusal) Error() string {
@@ -120,6 +123,8 @@ func (g *Gateway) limitText(reason string) string {
 		return fmt.Sprintf("over limits.attributes = %d", l.Attributes)
 	case string(cwmp.ReasonLimitParameters):
 		return fmt.Sprintf("over limits.parameters = %d", l.Parameters)
+	case admission.ReasonAddressRate:
+		return "over admission.connections = " + g.cfg.Admission.Connections.String()
 	case "too-many-connections":
 		return fmt.Sprintf("over limits.connections = %d", l.Connections)
 	case "too-many-connections-of-address":
@@ -150,15 +155,19 @@ func (c *conn) writeRefusal(r *refusal, keepAlive bool) error {
 	fields := []h1.Field{{Name: []byte("Content-Type"), Value: []byte("text/plain; charset=utf-8")}}
 	switch r.status {
 	case 503:
-		fields = append(fields, h1.Field{Name: []byte("Retry-After"), Value: c.gateway.retryAfter()})
+		fields = append(fields, h1.Field{Name: []byte("Retry-After"), Value: c.gateway.retryAfter(r)})
 	case 405:
 		fields = append(fields, h1.Field{Name: []byte("Allow"), Value: []byte("POST, GET, HEAD, PUT")})
 	}
 	return c.h1.WriteResponse(r.status, nil, fields, []byte(peerText(r.status)), keepAlive)
 }
 
-// retryAfter spreads those who were turned away over one more of the least wait.
-func (g *Gateway) retryAfter() []byte {
+// retryAfter spreads those who were turned away over one more of the least wait,
+// but for those that admission has given their time.
+func (g *Gateway) retryAfter(r *refusal) []byte {
+	if r.retryAfter > 0 {
+		return strconv.AppendInt(nil, int64(r.retryAfter/time.Second), 10)
+	}
 	least := max(1, int(time.Duration(g.cfg.Timeouts.RetryAfter)/time.Second))
 	return strconv.AppendInt(nil, int64(least+rand.IntN(least+1)), 10)
 }
@@ -197,11 +206,17 @@ func peerText(status int) string {
 // countRefusal counts, logs and records a refusal. x is nil for what was
 // refused before a request was read.
 func (g *Gateway) countRefusal(c *conn, x *exchange, r *refusal) {
-	g.metrics.refusal(r.from, r.reason).Inc()
 	origin := &audit.Origin{}
 	if x != nil {
 		origin = x.originForRefusal()
 	}
+	if d := r.decision; d != nil {
+		origin.ACS, origin.Identity = x.tenant.upstream.Name(), x.level
+		d.Peer, d.Source, d.Listener = c.peer, c.prefix.String(), c.listener.name
+		g.recorder.Decision(origin, *d)
+		return
+	}
+	g.metrics.refusal(r.from, r.reason).Inc()
 	if g.refusalLog.Allow() {
 		g.logRefusal(c, origin, r)
 	}

@@ -43,6 +43,7 @@ type session struct {
 	user   string    // HTTP user that the ACS accepted and that names the device
 	// The ACS's last answer was 401, before it accepted an Inform.
 	challenged bool
+	place      *place // nil: it is not admitted, or has handed its place on
 	ended      bool
 	answers204 bool // the CPE was told the end, so that one more empty POST is ordinary
 	timer      *time.Timer
@@ -81,10 +82,15 @@ func (s *session) release() { <-s.inFlight }
 // reaches takes note of what the device's identity rests on, where it is more
 // than was known.
 func (s *session) reaches(level string) {
-	levels := audit.Identities()
-	if slices.Index(levels, level) > slices.Index(levels, s.origin.Identity) {
+	if !s.isKnownBy(level) {
 		s.origin.Identity = level
 	}
+}
+
+// isKnownBy tells whether the device's identity rests on level, or more.
+func (s *session) isKnownBy(level string) bool {
+	levels := audit.Identities()
+	return slices.Index(levels, s.origin.Identity) >= slices.Index(levels, level)
 }
 
 // deviceKey is the identity of a device as three fields, never one string that

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/cwmpgate/cwmpgate/audit"
+	"github.com/cwmpgate/cwmpgate/policy/admission"
 	"github.com/cwmpgate/cwmpgate/proxy/certs"
 	"github.com/cwmpgate/cwmpgate/proxy/identity"
 	"github.com/cwmpgate/cwmpgate/proxy/upstream"
@@ -26,6 +27,9 @@ type tenant struct {
 	redirects    map[string]bool
 	expected     *expected
 	metrics      *tenantMetrics
+	limits       admission.LaneConfig
+	lane         *admission.Lane
+	informs      *informMetrics
 }
 
 // matches tells whether a request is this tenant's.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,7 +30,7 @@ const day = 24 * time.Hour
 type site struct {
 	t        *testing.T
 	dir      string
-	now      time.Time
+	clock    atomic.Int64 // the journal looks at it too
 	journal  *journal.Journal
 	recorder *audit.Recorder
 	store    *sqlite.Store
@@ -40,8 +41,9 @@ type site struct {
 }
 
 func newSite(t *testing.T, p Policy) *site {
-	s := &site{t: t, dir: t.TempDir(), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
-	s.journal = journal.New(journal.Config{Directory: filepath.Join(s.dir, "journal"), MaxDelay: -1, Now: func() time.Time { return s.now }})
+	s := &site{t: t, dir: t.TempDir()}
+	s.clock.Store(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano())
+	s.journal = journal.New(journal.Config{Directory: filepath.Join(s.dir, "journal"), MaxDelay: -1, Now: s.now})
 	if err := s.journal.Open(); err != nil {
 		t.Fatal(err)
 	}
@@ -51,6 +53,11 @@ func newSite(t *testing.T, p Policy) *site {
 	s.restart(p)
 	return s
 }
+
+func (s *site) now() time.Time { return time.Unix(0, s.clock.Load()).UTC() }
+
+// pass lets time pass.
+func (s *site) pass(d time.Duration) { s.clock.Add(int64(d)) }
 
 // openStore has a store of that name filled from the journal's beginning.
 func (s *site) openStore(file, cursor string) {
@@ -70,7 +77,7 @@ func (s *site) openStore(file, cursor string) {
 // restart makes another keeper.
 func (s *site) restart(p Policy) {
 	s.keeper = New(Config{Policy: p, Store: breakable{s.store, s}, Recorder: muted{s.recorder, s}, Settle: s.settle, Roll: s.journal.Roll,
-		Now: func() time.Time { return s.now }, Metrics: metrics.NewSet()})
+		Now: s.now, Metrics: metrics.NewSet()})
 }
 
 type breakable struct {
@@ -137,7 +144,7 @@ func (s *site) record(tenant, serial string) audit.Ticket {
 	s.t.Helper()
 	o := &audit.Origin{Tenant: tenant, Session: "s-" + serial, Device: device(serial), Identity: "http", ACS: "acs-a"}
 	_, err1 := s.recorder.Transfer(o, audit.Transfer{Peer: "192.0.2.7:1", Method: "GET", URL: "http://files.example.com/" + serial, Status: 200, Complete: true})
-	t, err2 := s.recorder.SessionEnd(o, audit.SessionEnd{Begin: s.now, End: s.now, How: audit.EndClean})
+	t, err2 := s.recorder.SessionEnd(o, audit.SessionEnd{Begin: s.now(), End: s.now(), How: audit.EndClean})
 	if err := errors.Join(err1, err2); err != nil {
 		s.t.Fatal(err)
 	}
@@ -262,13 +269,13 @@ func TestRetention(t *testing.T) {
 	})
 	// 20 days, an epoch at 06:00 and three sessions at noon of each.
 	for range 20 {
-		s.now = s.now.Add(6 * time.Hour)
+		s.pass(6 * time.Hour)
 		s.epoch()
-		s.now = s.now.Add(6 * time.Hour)
+		s.pass(6 * time.Hour)
 		for _, tenant := range []string{"isp", "short", "ever"} {
 			s.seen(tenant, tenant)
 		}
-		s.now = s.now.Add(12 * time.Hour)
+		s.pass(12 * time.Hour)
 	}
 	// It is the midnight behind the 20th day: what is older than 10 days was seen
 	// on the first 10, the epoch of which ends at 06:00 of the next.
@@ -290,7 +297,7 @@ func TestRetention(t *testing.T) {
 	if n := s.tidy(); n != 0 {
 		t.Errorf("%d records removed by a second time", n)
 	}
-	s.now = s.now.Add(8 * time.Hour) // behind 06:00
+	s.pass(8 * time.Hour) // behind 06:00
 	s.epoch()
 	if n := s.tidy(); n != 3 {
 		t.Errorf("%d records removed on the next day", n)
@@ -308,7 +315,7 @@ func TestRetentionOfAll(t *testing.T) {
 	for range 4 {
 		s.seen("isp", "T1")
 		s.seen("other", "T1")
-		s.now = s.now.Add(day)
+		s.pass(day)
 	}
 	if n := s.tidy(); n != 4 {
 		t.Errorf("%d records removed", n)
@@ -317,7 +324,7 @@ func TestRetentionOfAll(t *testing.T) {
 	for range 5 {
 		s.seen("isp", "T1")
 		s.seen("other", "T1")
-		s.now = s.now.Add(day)
+		s.pass(day)
 		if n := s.tidy(); n != 2 {
 			t.Errorf("%d records removed a day later", n)
 		}
@@ -346,7 +353,7 @@ func TestHold(t *testing.T) {
 		}
 	}
 	s.must(Hold, "isp", "T1")
-	s.now = s.now.Add(5 * day)
+	s.pass(5 * day)
 	if n := s.tidy(); n != 9 {
 		t.Errorf("%d records removed", n)
 	}
@@ -367,15 +374,15 @@ func TestHold(t *testing.T) {
 	// One that ends by itself.
 	s.seen("isp", "T3")
 	d := device("T3")
-	hold := Request{Do: Hold, Tenant: "isp", OUI: "00005e", Class: d.Class, Serial: "T3", Reason: "until tomorrow", Until: s.now.Add(4 * day)}
+	hold := Request{Do: Hold, Tenant: "isp", OUI: "00005e", Class: d.Class, Serial: "T3", Reason: "until tomorrow", Until: s.now().Add(4 * day)}
 	if r := s.keeper.Do(t.Context(), hold); r.Error != "" {
 		t.Fatal(r.Error)
 	}
-	s.now = s.now.Add(3 * day)
+	s.pass(3 * day)
 	if n := s.tidy(); n != 0 {
 		t.Errorf("%d records removed under a hold", n)
 	}
-	s.now = s.now.Add(2 * day)
+	s.pass(2 * day)
 	if n := s.tidy(); n != 1 {
 		t.Errorf("%d records removed behind the hold", n)
 	}
@@ -429,7 +436,7 @@ func TestErase(t *testing.T) {
 func TestNotRecorded(t *testing.T) {
 	s := newSite(t, Policy{Default: Kinds{Session: 2}})
 	s.seen("isp", "T1")
-	s.now = s.now.Add(5 * day)
+	s.pass(5 * day)
 	s.mute = errors.New("the journal is full")
 	if n, err := s.keeper.Tidy(t.Context()); !errors.Is(err, s.mute) || n != 0 {
 		t.Errorf("%d, %v", n, err)
@@ -457,12 +464,16 @@ func TestManySpans(t *testing.T) {
 		t.Errorf("%d spans", len(spans))
 	}
 	s := newSite(t, Policy{})
-	for range 1100 {
-		s.record("isp", "T1")
-		s.record("isp", "T2")
+	for range audit.MaxSpans + 1 {
+		for _, serial := range []string{"T1", "T2"} {
+			o := &audit.Origin{Tenant: "isp", Session: "s-" + serial, Device: device(serial)}
+			if _, err := s.recorder.Transfer(o, audit.Transfer{Method: "GET", URL: "/"}); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
-	s.seen("isp", "T1")
-	if r := s.do(Erase, "isp", "T1"); r.Error != "" || r.Records != 2202 || r.Last != r.First+1 {
+	s.seen("isp", "T2")
+	if r := s.do(Erase, "isp", "T1"); r.Error != "" || r.Records != audit.MaxSpans+1 || r.Last != r.First+1 {
 		t.Errorf("%+v", r)
 	}
 	s.explained()
@@ -476,7 +487,7 @@ func TestCrashBetween(t *testing.T) {
 		s.seen("isp", "T1")
 		s.seen("isp", "T2")
 	}
-	s.now = s.now.Add(5 * day)
+	s.pass(5 * day)
 	s.broken = errors.New("pulled the plug")
 	if r := s.do(Erase, "isp", "T1"); !strings.Contains(r.Error, "recorded, but not carried out") || r.First == 0 {
 		t.Errorf("%+v", r)
@@ -495,7 +506,7 @@ func TestCrashBetween(t *testing.T) {
 	}
 	s.broken = errors.New("pulled the plug again")
 	s.seen("isp", "T3")
-	s.now = s.now.Add(5 * day)
+	s.pass(5 * day)
 	if _, err := s.keeper.Tidy(t.Context()); !errors.Is(err, s.broken) {
 		t.Errorf("%v", err)
 	}
@@ -509,7 +520,7 @@ func TestCrashBetween(t *testing.T) {
 // TestAnyOrder: whatever is asked in whatever order, all that is empty is
 // explained, nothing held is, and nothing too old is left.
 func TestAnyOrder(t *testing.T) {
-	for seed := range uint64(3) {
+	for seed := range uint64(2) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		ages := []configs.Age{0, configs.Forever, 1, 2, 5, 9}
 		kinds := func() Kinds { return Kinds{Session: ages[r.IntN(len(ages))], Transfer: ages[r.IntN(len(ages))]} }
@@ -517,7 +528,7 @@ func TestAnyOrder(t *testing.T) {
 		s := newSite(t, p)
 		tenants, serials := []string{"a", "b", "c"}, []string{"T1", "T2", "T3"}
 		held := map[string]bool{}
-		for range 80 {
+		for range 60 {
 			tenant, serial := tenants[r.IntN(3)], serials[r.IntN(3)]
 			switch r.IntN(12) {
 			case 0:
@@ -540,19 +551,19 @@ func TestAnyOrder(t *testing.T) {
 			default:
 				s.seen(tenant, serial)
 			}
-			s.now = s.now.Add(time.Duration(r.IntN(10)) * time.Hour)
+			s.pass(time.Duration(r.IntN(10)) * time.Hour)
 		}
 		s.tidy()
 		s.tidy()
 		epochs := s.facts().epochs[s.journal.ID()]
 		for _, kind := range []string{audit.KindSession, audit.KindTransfer} {
-			for l, err := range s.store.Leaves(t.Context(), s.journal.ID(), kind, 0, s.now) {
+			for l, err := range s.store.Leaves(t.Context(), s.journal.ID(), kind, 0, s.now()) {
 				if err != nil {
 					t.Fatal(err)
 				}
 				age := p.age(kind, l.Tenant)
-				if !l.Removed && !held[l.Tenant+l.Device.Serial] && l.At.Before(before(age, s.now, epochs)) {
-					t.Errorf("seed %d: %s %d of %s, of %v, is kept for %v and still there at %v", seed, kind, l.Seq, l.Tenant, l.At, age, s.now)
+				if !l.Removed && !held[l.Tenant+l.Device.Serial] && l.At.Before(before(age, s.now(), epochs)) {
+					t.Errorf("seed %d: %s %d of %s, of %v, is kept for %v and still there at %v", seed, kind, l.Seq, l.Tenant, l.At, age, s.now())
 				}
 			}
 		}
@@ -582,7 +593,7 @@ func TestAges(t *testing.T) {
 	}
 	kinds := []string{}
 	for _, kind := range audit.Kinds() {
-		if (Kinds{1, 1, 1, 1, 1}).of(kind) == 1 {
+		if (Kinds{1, 1, 1, 1, 1, 1}).of(kind) == 1 {
 			kinds = append(kinds, kind)
 		}
 	}

@@ -21,6 +21,7 @@ type Kinds struct {
 	Transfer configs.Age `yaml:"transfer" doc:"Files that went through the gateway."`
 	Refusal  configs.Age `yaml:"refusal" doc:"Refused messages."`
 	Security configs.Age `yaml:"security" doc:"Security events."`
+	Decision configs.Age `yaml:"decision" doc:"Informs and connections that admission refused."`
 }
 
 // Tidies says whether anything is to go by its age.
@@ -47,6 +48,8 @@ func (k Kinds) of(kind string) configs.Age {
 		return k.Refusal
 	case audit.KindSecurity:
 		return k.Security
+	case audit.KindDecision:
+		return k.Decision
 	}
 	return configs.Forever
 }

@@ -52,28 +52,25 @@ func (s *Store) Removed(ctx context.Context, log string, seq uint64) (done bool,
 // leaves alone.
 func (s *Store) Remove(ctx context.Context, all []audit.Removal) (n int, err error) {
 	for _, r := range all {
-		for _, span := range r.Spans {
-			for {
-				more, err := s.removeSome(ctx, r, span)
-				n += more
-				if err != nil {
-					return n, s.describe("remove from", err)
-				}
-				if more < removeAtOnce {
-					break
-				}
+		for spans := r.Spans; len(spans) > 0; {
+			var more int
+			more, spans, err = s.removeSome(ctx, r, spans)
+			n += more
+			if err != nil {
+				return n, s.describe("remove from", err)
 			}
 		}
 	}
 	return n, s.describe("remove from", s.endRemoval(ctx, all))
 }
 
-// removeSome empties the next records of a span.
-func (s *Store) removeSome(ctx context.Context, r audit.Removal, span audit.Span) (n int, err error) {
+// removeSome empties the next records of the spans, and gives the spans that are
+// left.
+func (s *Store) removeSome(ctx context.Context, r audit.Removal, spans []audit.Span) (n int, left []audit.Span, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.writer == nil {
-		return 0, errClosed
+		return 0, nil, errClosed
 	}
 	w := s.writer
 	err = w.transact(ctx, func() error {
@@ -81,32 +78,45 @@ func (s *Store) removeSome(ctx context.Context, r audit.Removal, span audit.Span
 		if err != nil {
 			return err
 		}
-		found, err := w.conn.QueryContext(ctx, `SELECT seq FROM ledger
-			WHERE log = ?1 AND seq BETWEEN ?2 AND ?3 AND kind <> 'system' AND (?4 = '' OR kind = ?4) AND (?5 = '' OR tenant = ?5)
-				AND length(bytes) > 0 ORDER BY seq LIMIT ?6`,
-			log, int64(span.First), int64(span.Last), r.Kind, r.Tenant, removeAtOnce)
-		if err != nil {
-			return err
-		}
-		defer found.Close()
 		var seqs []int64
-		for found.Next() {
-			var seq int64
-			if err := found.Scan(&seq); err != nil {
+		for left = spans; len(left) > 0; left = left[1:] {
+			if seqs, err = w.full(ctx, log, r, left[0], seqs); err != nil {
 				return err
 			}
-			seqs = append(seqs, seq)
+			if len(seqs) == removeAtOnce {
+				break // there may be more in it
+			}
 		}
-		if err := found.Err(); err != nil || len(seqs) == 0 {
-			return err
+		if n = len(seqs); n == 0 {
+			return nil
 		}
-		n = len(seqs)
 		return w.empty(ctx, log, array(seqs))
 	})
 	if err != nil {
 		n = 0
 	}
-	return n, err
+	return n, left, err
+}
+
+// full adds the records of a span that are to be emptied and are not, as far as
+// one transaction takes them.
+func (w *writer) full(ctx context.Context, log int64, r audit.Removal, span audit.Span, seqs []int64) ([]int64, error) {
+	rows, err := w.conn.QueryContext(ctx, `SELECT seq FROM ledger
+		WHERE log = ?1 AND seq BETWEEN ?2 AND ?3 AND kind <> 'system' AND (?4 = '' OR kind = ?4) AND (?5 = '' OR tenant = ?5)
+			AND length(bytes) > 0 ORDER BY seq LIMIT ?6`,
+		log, int64(span.First), int64(span.Last), r.Kind, r.Tenant, removeAtOnce-len(seqs))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var seq int64
+		if err := rows.Scan(&seq); err != nil {
+			return nil, err
+		}
+		seqs = append(seqs, seq)
+	}
+	return seqs, rows.Err()
 }
 
 // empty takes what the records of a list hold, and all rows made from them.

@@ -150,10 +150,8 @@ func TestRemovalBrokenOff(t *testing.T) {
 		t.Fatalf("%d, %v", n, err)
 	}
 	// The rows are gone, the file is as it was.
-	for _, span := range spans {
-		if _, err := s.removeSome(t.Context(), all[0], span); err != nil {
-			t.Fatal(err)
-		}
+	if n, left, err := s.removeSome(t.Context(), all[0], spans); err != nil || n == 0 || len(left) > 0 {
+		t.Fatal(n, left, err)
 	}
 	if done, err := s.Removed(t.Context(), l.ID, 1); err != nil || done {
 		t.Fatalf("%v %v", done, err)
@@ -171,5 +169,30 @@ func TestRemovalBrokenOff(t *testing.T) {
 	defer reader.Close()
 	if _, err := reader.Remove(t.Context(), all); !errors.Is(err, errClosed) {
 		t.Errorf("by a reader: %v", err)
+	}
+}
+
+// TestRemovalOfMany: more than one transaction takes, in one span and in many.
+func TestRemovalOfMany(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "audit.db"))
+	l := storetest.NewLog("many")
+	cpe := l.Session(audit.Device{OUI: "00005E", Serial: "T1"}, "s-1")
+	for range removeAtOnce*2 + 10 {
+		cpe.Bytes("GET", "http://files.example.com/f", 200, 1, "")
+	}
+	if err := s.Write(t.Context(), l.All()); err != nil {
+		t.Fatal(err)
+	}
+	var spans []audit.Span
+	for i := range uint64(removeAtOnce + 5) {
+		spans = append(spans, audit.Span{First: i + 1, Last: i + 1})
+	}
+	for _, x := range []struct {
+		spans []audit.Span
+		want  int
+	}{{spans, removeAtOnce + 5}, {[]audit.Span{{First: 1, Last: l.Last()}}, removeAtOnce + 5}} {
+		if n, err := s.Remove(t.Context(), []audit.Removal{{Log: l.ID, Seq: 1, Of: l.ID, Spans: x.spans, Kind: audit.KindTransfer}}); err != nil || n != x.want {
+			t.Errorf("%d removed, %v", n, err)
+		}
 	}
 }

@@ -185,6 +185,11 @@ func (w *writer) project(log int64, d deviceID, rows *audit.Rows) error {
 			return err
 		}
 	}
+	for i := range rows.Decisions {
+		if err := w.tables.addDecision(log, &rows.Decisions[i]); err != nil {
+			return err
+		}
+	}
 	for i := range rows.System {
 		if err := w.tables.addSystem(log, &rows.System[i]); err != nil {
 			return err

@@ -12,7 +12,7 @@ import (
 
 // tables are the inserts of the ledger and the projections.
 type tables struct {
-	ledger, rpcs, parameters, transfers, sessions, refusals, security, system *insert
+	ledger, rpcs, parameters, transfers, sessions, refusals, security, decisions, system *insert
 
 	// Into parameters too, without the columns that are NULL in most rows: each
 	// column costs, whatever is in it.
@@ -23,11 +23,11 @@ type tables struct {
 }
 
 func (t *tables) all() []**insert {
-	return []**insert{&t.ledger, &t.rpcs, &t.parameters, &t.transfers, &t.sessions, &t.refusals, &t.security, &t.system, &t.plain}
+	return []**insert{&t.ledger, &t.rpcs, &t.parameters, &t.transfers, &t.sessions, &t.refusals, &t.security, &t.decisions, &t.system, &t.plain}
 }
 
 // projections are the tables that a rebuild makes anew.
-var projections = [...]string{"rpcs", "parameters", "transfers", "sessions", "refusals", "security", "system"}
+var projections = [...]string{"rpcs", "parameters", "transfers", "sessions", "refusals", "security", "decisions", "system"}
 
 // layout is one insert: its table and the columns that it fills.
 type layout struct {
@@ -57,6 +57,8 @@ func (t *tables) layouts() []layout {
 		{&t.refusals, "refusals", []string{"log", "seq", "at", "sender", "reason", "offset", "path", "size", "status",
 			"peer", "listener", "acs", "count"}},
 		{&t.security, "security", []string{"log", "seq", "at", "reason", "claimed", "verified", "peer", "listener", "acs", "count"}},
+		{&t.decisions, "decisions", []string{"log", "seq", "at", "decided_by", "reason", "limit_text", "class", "acs", "status",
+			"peer", "source", "listener", "count"}},
 		{&t.system, "system", []string{"log", "seq", "at", "what", "why", "detail"}},
 	}
 }
@@ -212,6 +214,11 @@ func (t *tables) addRefusal(log int64, r *audit.RefusalRow) error {
 func (t *tables) addSecurity(log int64, r *audit.SecurityRow) error {
 	return t.security.add(log, int64(r.Seq), r.At.UnixMicro(), r.Reason, text(r.Claimed), text(r.Verified),
 		text(r.Peer), text(r.Listener), text(r.ACS), int64(r.Count))
+}
+
+func (t *tables) addDecision(log int64, r *audit.DecisionRow) error {
+	return t.decisions.add(log, int64(r.Seq), r.At.UnixMicro(), r.By, r.Reason, text(r.Limit), text(r.Class), text(r.ACS), int64(r.Status),
+		text(r.Peer), text(r.Source), text(r.Listener), int64(r.Count))
 }
 
 func (t *tables) addSystem(log int64, r *audit.SystemRow) error {

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -79,6 +80,12 @@ func (l *Log) System(what, why string) uint64 {
 	return l.add("system", member("what", what), member("why", why), `"detail":`+object(member("version", "v0.1.0")))
 }
 
+// Decision is so many Informs of a tenant that admission refused within a second.
+func (l *Log) Decision(reason string, count int) uint64 {
+	return l.add("decision", member("tenant", "isp"), member("acs", "acs-a"), member("by", "admission"), member("reason", reason),
+		member("limit", "tenants[].informs = 200 in 1s"), member("class", "periodic"), number("status", 503), member("peer", "192.0.2.7:40000"), number("count", int64(count)))
+}
+
 // Refusal is a request that was refused before its device was known.
 func (l *Log) Refusal(reason string, count int) uint64 {
 	return l.add("refusal", member("tenant", "isp"), member("from", "cpe"), member("reason", reason), number("offset", 812),
@@ -93,6 +100,8 @@ type Session struct {
 	Name    string
 	ACS     string
 	Subject string // of the CPE's certificate; empty: none
+	Expires time.Time
+	Peer    string // where it came from; empty: 192.0.2.7:4711
 	n       int
 	begun   time.Time
 	pending uint64 // the request that the next answer is for
@@ -122,10 +131,14 @@ func (s *Session) facts(aside bool) []string {
 	}
 	head = append(head, `"device":`+object(d...), member("identity", "http"))
 	if aside || s.n == 1 {
-		c := []string{member("peer", "192.0.2.7:4711"), member("listener", ":7547"), member("tls", "1.3"),
+		c := []string{member("peer", cmp.Or(s.Peer, "192.0.2.7:4711")), member("listener", ":7547"), member("tls", "1.3"),
 			member("cipher", "TLS_AES_128_GCM_SHA256"), member("sni", "acs.example.net")}
 		if s.Subject != "" {
-			c = append(c, `"certificate":`+object(member("subject", s.Subject), member("serial", "2a")))
+			certificate := []string{member("subject", s.Subject), member("serial", "2a")}
+			if !s.Expires.IsZero() {
+				certificate = append(certificate, moment("not_after", s.Expires))
+			}
+			c = append(c, `"certificate":`+object(certificate...))
 		}
 		head = append(head, `"connection":`+object(c...))
 	}

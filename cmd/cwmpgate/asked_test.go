@@ -119,6 +119,31 @@ tenants:
   - {name: a, upstreams: [{url: "https://192.0.2.1/", %s}], redaction: {key: "file:k"}}
 journal: {directory: j}
 `
+	const acmeFrame = `listeners:
+  - {name: cpe, address: ":7547", tls: {acme: [%s]}}
+tenants:
+  - {name: a, upstreams: [{url: "https://192.0.2.1/"}], redaction: {key: "file:k"}}
+%s
+journal: {directory: j}
+`
+	for _, c := range []struct{ names, acme, want string }{
+		{"acs.example.com", "", "tls.acme: there is no certificates.acme"},
+		{"acs.example.com", "certificates: {acme: {storage: s}}", "set agree: true"},
+		{"acs.example.com", "certificates: {acme: {agree: true}}", "storage"},
+		{"acs.example.com", "certificates: {acme: {storage: s, agree: true, keys: [dsa]}}", `"dsa" is not ecdsa or rsa`},
+		{"acs.example.com", "certificates: {acme: {storage: s, agree: true, http_port: 0, tls_port: 0}}", "no challenge left"},
+		{"acs.example.com", "certificates: {acme: {storage: s, agree: true, ca: text.pem}}", "ca holds no certificate"},
+		{"\"*.example.com\"", "certificates: {acme: {storage: s, agree: true}}", "a wildcard can only be shown by certificates.acme.dns"},
+		{"A.example.com", "certificates: {acme: {storage: s, agree: true}}", `"A.example.com" is no host name`},
+	} {
+		file := filepath.Join(dir, "wrong.yaml")
+		if err := os.WriteFile(file, fmt.Appendf(nil, acmeFrame, c.names, c.acme), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if code, _, stderr := cli("check", "--config", file); code != exitUsage || !regexp.MustCompile(c.want).MatchString(stderr) {
+			t.Errorf("%s %s: want %q, got exit code %d and\n%s", c.names, c.acme, c.want, code, stderr)
+		}
+	}
 	for _, c := range []struct{ listener, upstream, want string }{
 		{"profile: modern, triple_des: true", "", "triple_des: profile modern has no 3DES"},
 		{"profile: tls13", "", "profile: .*modern"},

@@ -2,21 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v4"
 
 	"github.com/cwmpgate/cwmpgate/audit"
-	"github.com/cwmpgate/cwmpgate/audit/sqlite"
-	"github.com/cwmpgate/cwmpgate/configs"
 )
 
 // question is what the flags of an audit command ask.
@@ -215,7 +208,7 @@ func readTime(flag, text string, now time.Time) (time.Time, error) {
 // answer prints what the store has.
 func (q *question) answer(cmd *cobra.Command) error {
 	ctx := cmd.Context()
-	store, err := openStore(ctx, q.file)
+	store, err := openStore(ctx, q.file, true)
 	if err != nil {
 		return err
 	}
@@ -289,53 +282,6 @@ func (q *question) followOn(ctx context.Context, r audit.Reader, p printer, last
 	}
 }
 
-// openStore opens the store of a config file to read it.
-func openStore(ctx context.Context, file string) (*sqlite.Store, error) {
-	where, err := storeFile(file)
-	if err != nil {
-		return nil, err
-	}
-	store := sqlite.New(sqlite.Config{File: where, ReadOnly: true})
-	err = store.Open(ctx)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, withHint(fmt.Errorf("open the store: %w", err), "the gateway makes it when it first runs with this config")
-	case err != nil:
-		return nil, fmt.Errorf("open the store: %w", err)
-	}
-	return store, nil
-}
-
-// storeFile is the file of a config's store. Who asks the store need not be
-// able to read the tenants' keys: a config that only lacks those will do.
-func storeFile(file string) (string, error) {
-	c, err := loadConfig(file)
-	if err == nil && c.Store.SQLite == nil {
-		return "", usagef("%s has no store; set store.sqlite.file", file)
-	}
-	if err == nil {
-		return string(c.Store.SQLite.File), nil
-	}
-	var mistakes configs.Errors
-	if !errors.As(err, &mistakes) || slices.ContainsFunc(mistakes, func(m configs.Error) bool { return !strings.Contains(m.Text, "redaction.key") }) {
-		return "", err
-	}
-	text, rerr := os.ReadFile(file)
-	var part struct {
-		Store struct {
-			SQLite struct{ File string } `yaml:"sqlite"`
-		} `yaml:"store"`
-	}
-	if rerr != nil || yaml.Unmarshal(text, &part) != nil || part.Store.SQLite.File == "" {
-		return "", err
-	}
-	where := part.Store.SQLite.File
-	if !filepath.IsAbs(where) {
-		where = filepath.Join(filepath.Dir(file), where)
-	}
-	return where, nil
-}
-
 func newAuditRebuild() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
@@ -344,13 +290,9 @@ func newAuditRebuild() *cobra.Command {
 in the ledger. The ledger itself is not touched. Readers see the old tables
 until the new ones are complete.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			where, err := storeFile(file)
+			store, err := openStore(cmd.Context(), file, false)
 			if err != nil {
 				return err
-			}
-			store := sqlite.New(sqlite.Config{File: where})
-			if err := store.Open(cmd.Context()); err != nil {
-				return fmt.Errorf("open the store: %w", err)
 			}
 			defer store.Close()
 			if err := store.Rebuild(cmd.Context()); err != nil {

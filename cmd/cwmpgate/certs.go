@@ -12,6 +12,7 @@ import (
 
 	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/configs"
+	"github.com/cwmpgate/cwmpgate/proxy/acme"
 	"github.com/cwmpgate/cwmpgate/proxy/certs"
 )
 
@@ -109,6 +110,11 @@ func certificateRows(c *config) (rows []audit.Row, err error) {
 			name = l.Address.String()
 		}
 		items, err := certs.ItemsOf(*l.TLS)
+		if c.Certificates.ACME != nil && err == nil {
+			var kept []certs.Item
+			kept, err = acme.Items(*c.Certificates.ACME, l.TLS.ACME)
+			items = append(items, kept...)
+		}
 		if err := add("listener "+name, items, err); err != nil {
 			return nil, err
 		}
@@ -168,7 +174,7 @@ take the best that they know, so that a device which agreed on less has no bette
 			if err != nil {
 				return err
 			}
-			store, err := openStore(cmd.Context(), file)
+			store, err := openStore(cmd.Context(), file, true)
 			if err != nil {
 				return err
 			}

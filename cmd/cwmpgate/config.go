@@ -2,9 +2,13 @@ package main
 
 import (
 	"os"
+	"path/filepath"
+	"slices"
 
+	"github.com/cwmpgate/cwmpgate/audit/clickhouse"
 	"github.com/cwmpgate/cwmpgate/audit/retention"
 	"github.com/cwmpgate/cwmpgate/configs"
+	"github.com/cwmpgate/cwmpgate/policy/admission"
 	"github.com/cwmpgate/cwmpgate/proxy"
 )
 
@@ -18,6 +22,7 @@ type config struct {
 	Limits       proxy.Limits       `yaml:"limits" doc:"What peers may use at most."`
 	Timeouts     proxy.Timeouts     `yaml:"timeouts" doc:"What peers may wait for at most."`
 	SourcePrefix proxy.SourcePrefix `yaml:"source_prefix" doc:"How much of its address binds a session to where it began."`
+	Admission    admission.Settings `yaml:"admission" doc:"Informs that begin a session: how many, in which order, how long they may wait. docs/admission.md explains it."`
 	Journal      journalConfig      `yaml:"journal" required:"true" doc:"The durable log that every record is in before its message goes on."`
 	Store        storeConfig        `yaml:"store" doc:"Where records can be asked for. Without a store they stay in the journal, for journal.keep_after_ack."`
 	Retention    retention.Policy   `yaml:"retention" doc:"How long the store keeps records; see docs/privacy.md."`
@@ -39,7 +44,8 @@ type journalConfig struct {
 func (c *journalConfig) segment() int64 { return min(int64(c.SegmentSize), int64(c.MaxSize)/8) }
 
 type storeConfig struct {
-	SQLite *sqliteConfig `yaml:"sqlite" doc:"The embedded store."`
+	SQLite     *sqliteConfig      `yaml:"sqlite" doc:"The embedded store."`
+	ClickHouse *clickhouse.Config `yaml:"clickhouse" doc:"A store in ClickHouse; in place of sqlite."`
 }
 
 type sqliteConfig struct {
@@ -52,6 +58,7 @@ type recordConfig struct {
 
 type adminConfig struct {
 	Metrics configs.Address `yaml:"metrics" doc:"Address of /metrics, /healthz and /readyz; on loopback, since it asks for no password."`
+	Socket  configs.Path    `yaml:"socket" doc:"Unix socket that cwmpgate top reads, made with mode 0600; journal.directory with .sock behind it where absent."`
 }
 
 type logConfig struct {
@@ -63,7 +70,7 @@ type logConfig struct {
 func defaultConfig() *config {
 	d := proxy.Defaults()
 	return &config{
-		Certificates: d.Certificates, Limits: d.Limits, Timeouts: d.Timeouts, SourcePrefix: d.SourcePrefix,
+		Certificates: d.Certificates, Limits: d.Limits, Timeouts: d.Timeouts, SourcePrefix: d.SourcePrefix, Admission: d.Admission,
 		Journal: journalConfig{
 			MaxSize: 20 << 30, SegmentSize: 64 << 20, MaxDelay: configs.Duration(2e6), KeepAfterAck: configs.Duration(24 * 3600 * 1e9), OnFailure: "refuse",
 		},
@@ -78,6 +85,9 @@ func loadConfig(file string) (*config, error) {
 	c := defaultConfig()
 	if err := configs.Load(file, c); err != nil {
 		return nil, err
+	}
+	if c.Admin.Socket == "" {
+		c.Admin.Socket = configs.Path(filepath.Clean(string(c.Journal.Directory)) + ".sock")
 	}
 	if c.Node == "" {
 		host, err := os.Hostname()
@@ -105,6 +115,12 @@ func (c *config) Validate(at configs.At) {
 			at.Item("listeners", i).Errorf("address", "%s is there twice", l.Address)
 		}
 		addresses[l.Address.String()] = true
+		if l.TLS != nil && len(l.TLS.ACME) > 0 && c.Certificates.ACME == nil && !at.Wrong("certificates") {
+			at.Item("listeners", i).Errorf("tls.acme", "there is no certificates.acme, which says from whom certificates are got")
+		}
+		if l.TLS != nil && c.Certificates.ACME != nil && c.Certificates.ACME.DNS == nil && slices.ContainsFunc(l.TLS.ACME, func(name string) bool { return name[0] == '*' }) {
+			at.Item("listeners", i).Errorf("tls.acme", "a wildcard can only be shown by certificates.acme.dns")
+		}
 	}
 	for i, t := range c.Tenants {
 		item := at.Item("tenants", i)
@@ -122,10 +138,13 @@ func (c *config) Validate(at configs.At) {
 		}
 	}
 	if c.Retention.Tidies() && c.Store.SQLite == nil && !at.Wrong("store") {
-		at.Errorf("retention", "there is no store; the journal keeps records for journal.keep_after_ack")
+		at.Errorf("retention", "there is no store.sqlite: no other store removes records, and the journal keeps them for journal.keep_after_ack")
 	}
 	if c.Admin.Metrics != "" && !c.Admin.Metrics.Loopback() {
 		at.Errorf("admin.metrics", "%s is not a loopback address; it asks for no password", c.Admin.Metrics)
+	}
+	if c.Store.SQLite != nil && c.Store.ClickHouse != nil {
+		at.Errorf("store", "sqlite and clickhouse are both set; records go to one store")
 	}
 	if c.Journal.SegmentSize*2 > c.Journal.MaxSize {
 		at.Errorf("journal.segment_size", "%s is more than half of journal.max_size, %s", c.Journal.SegmentSize, c.Journal.MaxSize)
@@ -134,5 +153,5 @@ func (c *config) Validate(at configs.At) {
 
 // gateway is the part of the config that the proxy takes.
 func (c *config) gateway() proxy.Config {
-	return proxy.Config{Certificates: c.Certificates, Listeners: c.Listeners, Tenants: c.Tenants, Limits: c.Limits, Timeouts: c.Timeouts, SourcePrefix: c.SourcePrefix}
+	return proxy.Config{Certificates: c.Certificates, Listeners: c.Listeners, Tenants: c.Tenants, Limits: c.Limits, Timeouts: c.Timeouts, SourcePrefix: c.SourcePrefix, Admission: c.Admission}
 }

@@ -43,7 +43,7 @@ serial number, OUI-serial or OUI-class-serial. See docs/audit.md.`,
 			if q.limit < 0 {
 				return usagef("--limit %d is negative", q.limit)
 			}
-			store, err := openStore(cmd.Context(), q.file)
+			store, err := openStore(cmd.Context(), q.file, true)
 			if err != nil {
 				return err
 			}

@@ -148,7 +148,7 @@ func (o *order) hold(cmd *cobra.Command) error {
 
 // list prints the holds in force.
 func (o *order) list(cmd *cobra.Command) error {
-	store, err := openStore(cmd.Context(), o.file)
+	store, err := openStore(cmd.Context(), o.file, true)
 	if err != nil {
 		return err
 	}
@@ -184,7 +184,7 @@ func (o *order) check() error {
 
 // look finds the device and how many records there are of it.
 func (o *order) look(ctx context.Context) (s audit.Subject, n int, err error) {
-	store, err := openStore(ctx, o.file)
+	store, err := openStore(ctx, o.file, true)
 	if err != nil {
 		return s, 0, err
 	}
@@ -211,9 +211,15 @@ func (o *order) request(do string, s audit.Subject) retention.Request {
 // it runs, and else here.
 func (o *order) give(cmd *cobra.Command, c *config, request retention.Request) (retention.Result, error) {
 	ctx := cmd.Context()
-	g := buildBooks(c, newLog(c.Log, cmd.ErrOrStderr()).Level(zerolog.WarnLevel))
-	err := g.openBooks(ctx)
 	var result retention.Result
+	g, err := buildBooks(c, newLog(c.Log, cmd.ErrOrStderr()).Level(zerolog.WarnLevel))
+	if err != nil {
+		return result, err
+	}
+	if g.keeper == nil {
+		return result, errors.New("this store removes no records: store.sqlite does")
+	}
+	err = g.openBooks(ctx)
 	switch {
 	case errors.Is(err, journal.ErrLocked):
 		err = g.close()
@@ -242,7 +248,7 @@ func (g *gate) carryOut(ctx context.Context, request retention.Request) (retenti
 		}
 		shipped <- err
 	}()
-	result := g.keeper.Do(shipping, request)
+	result := g.do(shipping, request)
 	g.recorder.Close()
 	stop()
 	return result, errors.Join(<-shipped, g.close())

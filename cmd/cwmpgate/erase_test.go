@@ -225,6 +225,15 @@ func TestRequests(t *testing.T) {
 			t.Errorf("request %s: %+v", id, result)
 		}
 	}
+	// What is put aside may be of the device.
+	aside := audit.Quarantine{Directory: r.gate.config.quarantine()}
+	batch := storetest.Sample(1).All()
+	if err := aside.Keep(batch, io.ErrUnexpectedEOF); err != nil {
+		t.Fatal(err)
+	}
+	if result := r.gate.do(t.Context(), retention.Request{Do: retention.Erase, Serial: "T1", Reason: "r"}); !strings.Contains(result.Error, "store retry") {
+		t.Errorf("%+v", result)
+	}
 	old := dir.file("old", resultSuffix)
 	if err := writeJSON(old, retention.Result{}); err != nil {
 		t.Fatal(err)
@@ -284,7 +293,7 @@ func TestRetentionConfig(t *testing.T) {
 	if err := os.WriteFile(file, []byte(strings.Replace(string(text), "store: {sqlite: {file: audit.db}}\n", "", 1)), fs.FileMode(0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := loadConfig(file); err == nil || !strings.Contains(err.Error(), "there is no store") {
+	if _, err := loadConfig(file); err == nil || !strings.Contains(err.Error(), "there is no store.sqlite") {
 		t.Errorf("without a store: %v", err)
 	}
 }

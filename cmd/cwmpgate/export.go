@@ -109,7 +109,7 @@ func (e *export) read(now time.Time, cmd *cobra.Command) error {
 
 func (e *export) run(cmd *cobra.Command) error {
 	ctx := cmd.Context()
-	store, err := openStore(ctx, e.file)
+	store, err := openStore(ctx, e.file, true)
 	if err != nil {
 		return err
 	}

@@ -57,6 +57,10 @@ func TestFileRecords(t *testing.T) {
 		}
 		whole.Method = method
 		want = append(want, whole)
+		// The record is written once the answer is delivered: the next may not overtake it.
+		await(t, "its record is written", func() bool {
+			return r.metrics()[`cwmpgate_audit_records_total{kind="transfer"}`] == float64(len(want))
+		})
 	}
 	const allowed = "Authorization: Basic eDp5\r\n"
 	ask("GET", "/fw.bin", "", nil, record{Status: 401, Bytes: int64(len(page))})

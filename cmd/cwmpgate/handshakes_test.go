@@ -46,14 +46,13 @@ func TestHandshakeLimits(t *testing.T) {
 	dribbling.Wait()
 	await(t, "all are closed", func() bool { return r.metrics()["cwmpgate_connections_open"] == 0 })
 	m := r.metrics()
-	for name, want := range map[string]float64{
-		`cwmpgate_tls_handshake_failures_total{reason="time-out"}`:         4,
-		`cwmpgate_connections_refused_total{reason="too-many-handshakes"}`: 2,
-		`cwmpgate_tls_handshakes_total`:                                    1,
-	} {
-		if m[name] != want {
-			t.Errorf("%s is %v, want %v", name, m[name], want)
-		}
+	// A place may become free a moment before who waits for it is over time, too.
+	late, refused := m[`cwmpgate_tls_handshake_failures_total{reason="time-out"}`], m[`cwmpgate_connections_refused_total{reason="too-many-handshakes"}`]
+	if late < 4 || late+refused != 6 {
+		t.Errorf("%v handshakes were over time, %v got no turn", late, refused)
+	}
+	if got := m["cwmpgate_tls_handshakes_total"]; got != 1 {
+		t.Errorf("%v handshakes came to their end", got)
 	}
 	if err := visit(t, r, "H1"); err != nil {
 		t.Errorf("afterwards: %v", err)

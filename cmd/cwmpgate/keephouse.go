@@ -67,7 +67,7 @@ func (g *gate) answerRequests(ctx context.Context) (unfinished bool) {
 		if err != nil {
 			result.Error = err.Error()
 		} else {
-			result = g.keeper.Do(ctx, request)
+			result = g.do(ctx, request)
 		}
 		if ctx.Err() != nil {
 			return false // it is carried out by the next start, or its rest
@@ -82,6 +82,22 @@ func (g *gate) answerRequests(ctx context.Context) (unfinished bool) {
 	return unfinished
 }
 
+// do carries a request out. What was put aside is in no store, so that an erasure
+// would not reach it, and it could come there later.
+func (g *gate) do(ctx context.Context, request retention.Request) retention.Result {
+	if request.Do == retention.Erase {
+		aside, err := g.aside.Files()
+		if err != nil {
+			return retention.Result{Error: err.Error()}
+		}
+		if len(aside) > 0 {
+			return retention.Result{Error: "records that the store did not take are in " + g.aside.Directory +
+				": have them taken (store retry) or remove them first, for what is erased may be among them"}
+		}
+	}
+	return g.keeper.Do(ctx, request)
+}
+
 // settle returns when the store has everything that is durable now, and records
 // up to a number.
 func (g *gate) settle(ctx context.Context, upTo uint64) error {
@@ -90,7 +106,7 @@ func (g *gate) settle(ctx context.Context, upTo uint64) error {
 	defer look.Stop()
 	for {
 		for _, c := range g.journal.Stats().Cursors {
-			if c.Name == storeCursor && c.Committed >= upTo {
+			if c.Name == g.config.Store.kind() && c.Committed >= upTo {
 				return nil
 			}
 		}

@@ -107,13 +107,14 @@ each one down before it lets it go.
 
 A first look:        cwmpgate demo
 A gateway:           cwmpgate run --config cwmpgate.yaml
+What goes on:        cwmpgate top --config cwmpgate.yaml
 What was changed:    cwmpgate audit changes --config cwmpgate.yaml`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; see %s --help", suggestFlag(cmd, err), cmd.CommandPath())}
 	})
-	root.AddCommand(newRun(), newCheck(), newDemo(), newAudit(), newCerts(), newJournal(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newDemo(), newTop(), newAudit(), newCerts(), newStore(), newJournal(), newVersion())
 	return root
 }
 

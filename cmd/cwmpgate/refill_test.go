@@ -27,7 +27,7 @@ func TestLostStoreIsFilledAgain(t *testing.T) {
 	}
 	r.close()
 	count := func() (n int) {
-		store, err := openStore(context.Background(), r.file)
+		store, err := openStore(context.Background(), r.file, true)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strconv"
 	"sync"
 	"time"
 
@@ -21,7 +22,6 @@ import (
 	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/audit/journal"
 	"github.com/cwmpgate/cwmpgate/audit/retention"
-	"github.com/cwmpgate/cwmpgate/audit/sqlite"
 	"github.com/cwmpgate/cwmpgate/proxy"
 )
 
@@ -87,11 +87,13 @@ type gate struct {
 	metrics  *metrics.Set
 	journal  *journal.Journal
 	recorder *audit.Recorder
-	store    *sqlite.Store
+	store    store // nil: none
+	aside    *audit.Quarantine
 	shipper  *audit.Shipper
 	keeper   *retention.Keeper
 	gateway  *proxy.Gateway
 	admin    *admin
+	watch    *watch
 	failed   chan error // on_failure stop
 	opened   bool
 }
@@ -101,12 +103,16 @@ func build(c *config, log zerolog.Logger) (*gate, error) {
 	if err := makeKeys(c); err != nil {
 		return nil, err
 	}
-	g := buildBooks(c, log)
+	g, err := buildBooks(c, log)
+	if err != nil {
+		return nil, err
+	}
 	gateway, err := proxy.New(c.gateway(), g.recorder, log, g.metrics)
 	if err != nil {
 		return nil, err
 	}
 	g.gateway = gateway
+	g.watch = &watch{path: string(c.Admin.Socket), node: c.Node, state: g.gateway.State}
 	if c.Admin.Metrics != "" {
 		g.admin = &admin{address: c.Admin.Metrics.String(), set: g.metrics, ready: g.ready}
 	}
@@ -114,7 +120,7 @@ func build(c *config, log zerolog.Logger) (*gate, error) {
 }
 
 // buildBooks makes the parts that keep records, without a gateway.
-func buildBooks(c *config, log zerolog.Logger) *gate {
+func buildBooks(c *config, log zerolog.Logger) (*gate, error) {
 	g := &gate{config: c, log: log, metrics: metrics.NewSet(), failed: make(chan error, 1)}
 	synced, alarm := syncedMetrics(g.metrics), &sizeAlarm{log: log, settings: c.Journal, free: diskFree}
 	g.journal = journal.New(journal.Config{
@@ -131,14 +137,18 @@ func buildBooks(c *config, log zerolog.Logger) *gate {
 		Node: c.Node, MaxValue: c.Record.MaxValue, OnFailure: c.Journal.OnFailure,
 		Stop: func(err error) { g.failed <- withHint(err, "journal.on_failure is stop; see docs/journal.md") },
 	}, g.journal, g.metrics)
-	if c.Store.SQLite != nil {
-		g.store = sqlite.New(sqlite.Config{File: string(c.Store.SQLite.File)})
+	st, err := c.Store.open(false)
+	if err != nil {
+		return nil, err
+	}
+	g.store, g.aside = st, &audit.Quarantine{Directory: c.quarantine()}
+	if removes, ok := st.(retention.Store); ok {
 		g.keeper = retention.New(retention.Config{
-			Policy: c.Retention, Store: g.store, Recorder: g.recorder, Settle: g.settle, Roll: g.journal.Roll, Metrics: g.metrics,
+			Policy: c.Retention, Store: removes, Recorder: g.recorder, Settle: g.settle, Roll: g.journal.Roll, Metrics: g.metrics,
 		})
 	}
 	journalMetrics(g.metrics, g.journal, c.Journal)
-	return g
+	return g, nil
 }
 
 // orNone tells the journal that a duration of 0 is meant, and no default.
@@ -162,6 +172,10 @@ func (g *gate) open(ctx context.Context) error {
 		if err := g.admin.open(ctx); err != nil {
 			return err
 		}
+	}
+	if err := g.watch.open(ctx); err != nil {
+		// Nothing that a CPE needs: the gateway is not kept from its work.
+		g.log.Warn().Err(err).Msg("no socket for cwmpgate top")
 	}
 	if err := g.gateway.Open(ctx); err != nil {
 		return withHint(err, "another process may have the address, or a port below 1024 needs CAP_NET_BIND_SERVICE")
@@ -203,9 +217,6 @@ func (g *gate) recordOne(ctx context.Context) error {
 	return nil
 }
 
-// storeCursor is the store's place in the journal.
-const storeCursor = "sqlite"
-
 // gather is how far the store may lag behind the journal for the sake of fewer,
 // larger batches.
 const gather = 100 * time.Millisecond
@@ -216,26 +227,33 @@ func (g *gate) openStore(ctx context.Context) error {
 		g.log.Warn().Msg("no store: records stay in the journal only")
 		return nil
 	}
-	if err := g.store.Open(ctx); err != nil {
+	kind := g.config.Store.kind()
+	if err := g.store.Open(ctx); err != nil && g.config.Store.mayWait(err) {
+		g.log.Error().Err(err).Msg("the store is not there; records stay in the journal until it is")
+	} else if err != nil {
 		return fmt.Errorf("open the store: %w", err)
 	}
-	cursor, err := g.journal.Cursor(storeCursor)
+	cursor, err := g.journal.Cursor(kind)
 	if err != nil {
 		return fmt.Errorf("open the store's place in the journal: %w", err)
 	}
-	g.shipper = audit.NewShipper(audit.ShipperConfig{
-		Name: "sqlite", Cursor: cursor, Sink: g.store, Metrics: g.metrics, Gather: gather,
-		Trouble: g.storeTrouble(),
-	})
+	cfg := audit.ShipperConfig{
+		Name: kind, Cursor: cursor, Sink: g.store, Metrics: g.metrics, Gather: gather,
+		Trouble: g.storeTrouble(kind), Quarantine: g.aside.Keep,
+	}
+	if kind == "clickhouse" { // each of its inserts costs a part, whatever is in it
+		cfg.MaxRecords, cfg.MaxBytes, cfg.Gather = 10_000, 8<<20, time.Second
+	}
+	g.shipper = audit.NewShipper(cfg)
 	return nil
 }
 
 // storeTrouble logs every failure of the store, and records when trouble begins
 // and ends.
-func (g *gate) storeTrouble() func(error) {
+func (g *gate) storeTrouble(kind string) func(error) {
 	troubled := false
-	record := func(why string) {
-		if _, err := g.recorder.System(audit.System{What: audit.SystemStore, Why: why, Detail: []audit.Pair{{Name: "store", Value: "sqlite"}}}); err != nil {
+	record := func(why string, detail ...audit.Pair) {
+		if _, err := g.recorder.System(audit.System{What: audit.SystemStore, Why: why, Detail: append([]audit.Pair{{Name: "store", Value: kind}}, detail...)}); err != nil {
 			g.log.Error().Err(err).Msg("record the store's trouble")
 		}
 	}
@@ -244,6 +262,13 @@ func (g *gate) storeTrouble() func(error) {
 			troubled = false
 			g.log.Info().Msg("the store takes records again")
 			record("takes records again")
+			return
+		}
+		var aside *audit.QuarantinedError
+		if errors.As(err, &aside) {
+			g.log.Error().Err(err).Msg("records were put aside; see docs/clickhouse.md")
+			record("records put aside", audit.Pair{Name: "log", Value: aside.Log}, audit.Pair{Name: "first", Value: strconv.FormatUint(aside.First, 10)},
+				audit.Pair{Name: "last", Value: strconv.FormatUint(aside.Last, 10)})
 			return
 		}
 		g.log.Error().Err(err).Msg("store")
@@ -269,6 +294,11 @@ func (g *gate) run(ctx context.Context) error {
 	var watched sync.WaitGroup
 	defer watched.Wait()
 	defer stopWatching()
+	watched.Go(func() {
+		if err := g.watch.run(watching); err != nil {
+			g.log.Error().Err(err).Msg("admin.socket is not served any more")
+		}
+	})
 	if g.admin != nil {
 		watched.Go(func() {
 			if err := g.admin.run(watching); err != nil {
@@ -348,6 +378,9 @@ const flushPatience = 10 * time.Second
 // close closes what open opened, in reverse.
 func (g *gate) close() error {
 	var errs []error
+	if g.watch != nil {
+		g.watch.close()
+	}
 	if g.opened {
 		ctx, cancel := context.WithTimeout(context.Background(), flushPatience)
 		defer cancel()

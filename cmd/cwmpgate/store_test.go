@@ -87,6 +87,7 @@ type record struct {
 	What, Why                            string
 	Detail                               map[string]string
 	Claimed, Verified                    string
+	By, Limit, Class                     string
 	line                                 string
 }
 

@@ -25,6 +25,7 @@ type stubACS struct {
 	mu      sync.Mutex
 	open    map[net.Conn]bool
 	closing bool
+	pace    *pace // nil: it answers all at once
 
 	counts acsCounts
 }
@@ -118,6 +119,9 @@ func (a *stubACS) serve(c net.Conn) {
 		a.counts.requests.Add(1)
 		if !a.byConnection {
 			serial = append(serial[:0], cookieSerial(l.head.cookies)...)
+		}
+		if a.pace != nil && string(rpcName(l.body)) == "Inform" && !a.pace.inform() {
+			return
 		}
 		out, serial = a.answer(out[:0], l, serial)
 		if _, err := l.Write(out); err != nil || l.head.close {

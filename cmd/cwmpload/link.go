@@ -30,6 +30,7 @@ type head struct {
 	length  int  // -1: none given
 	chunked bool
 	close   bool   // behind this message
+	after   int    // seconds of Retry-After; 0: none given
 	cookies []byte // a request's Cookie, or a response's Set-Cookies as pairs "a=b; c=d"
 }
 
@@ -118,6 +119,8 @@ func (h *head) field(line []byte) error {
 			return errHead
 		}
 		h.length = n
+	case len(name) == 11 && bytes.EqualFold(name, []byte("Retry-After")):
+		h.after, _ = strconv.Atoi(string(value)) // a date is none
 	case len(name) == 17 && bytes.EqualFold(name, []byte("Transfer-Encoding")):
 		h.chunked = true
 	case len(name) == 10 && bytes.EqualFold(name, []byte("Connection")):

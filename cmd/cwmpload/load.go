@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strconv"
 	"sync"
@@ -103,6 +104,7 @@ type worker struct {
 	load   *load
 	number int
 	tls    *tls.Config
+	from   net.Addr // to connect from; nil: as it comes
 	link   *link
 	reader *bufio.Reader
 	body   []byte // of the last answer
@@ -110,6 +112,7 @@ type worker struct {
 	out    []byte
 	serial []byte
 	id     []byte
+	after  int      // Retry-After of the last answer
 	jar    [][]byte // "name=value"
 }
 

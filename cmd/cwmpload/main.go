@@ -28,7 +28,7 @@ func main() {
 // run is the command, its parts passed in.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	root := newLoadCommand(stdout, stderr)
-	root.AddCommand(newACSCommand(stdout), newFleetCommand(stdout, stderr), newCompareCommand(stdout, stderr), newMemoryCommand(stdout, stderr), newReverseProxyCommand())
+	root.AddCommand(newACSCommand(stdout), newFleetCommand(stdout, stderr), newCompareCommand(stdout, stderr), newMemoryCommand(stdout, stderr), newReverseProxyCommand(), newBlackoutCommand(stdout, stderr), newStormCommand(stdout, stderr), newFloodCommand(stdout, stderr))
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

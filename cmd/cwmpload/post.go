@@ -24,7 +24,7 @@ func (w *worker) connect(ctx context.Context, until time.Time) error {
 	began := time.Now()
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	var dialer net.Dialer
+	dialer := net.Dialer{LocalAddr: w.from}
 	c, err := dialer.DialContext(ctx, "tcp", w.load.cfg.address)
 	if err != nil {
 		return &connectError{false, err}
@@ -74,6 +74,7 @@ func (w *worker) post(ctx context.Context, t *template, until time.Time) error {
 	w.body = w.link.body
 	w.keepCookies(w.link.head.cookies)
 	status := w.link.head.status
+	w.after = w.link.head.after
 	if w.link.head.close {
 		w.hangup()
 	}

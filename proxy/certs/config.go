@@ -5,6 +5,7 @@ package certs
 
 import (
 	"crypto/tls"
+	"regexp"
 
 	"github.com/cwmpgate/cwmpgate/configs"
 )
@@ -13,6 +14,7 @@ import (
 type Config struct {
 	Certificates []Files    `yaml:"certificates" doc:"Certificates to serve. A CPE gets one for the name that it sends, and of those one that it can verify, ECDSA before RSA; without a name, or with an unknown one, it gets what has the names of the first."`
 	SelfSigned   SelfSigned `yaml:"self_signed" doc:"A certificate that the gateway makes for a first run, where no other is given."`
+	ACME         []string   `yaml:"acme" doc:"Host names to get certificates for by ACME, in place of certificates; certificates.acme says from whom."`
 	Profile      string     `yaml:"profile" enum:"modern|strict|intermediate|legacy" doc:"What TLS a CPE must speak. modern: 1.3; strict: 1.2 with ECDHE and AEAD, too; intermediate: RSA key exchange with AES, too, which TR-069 has CPEs know; legacy: 1.0 and 1.1, too. See docs/tls.md."`
 	TripleDES    bool       `yaml:"triple_des" doc:"With profile legacy: 3DES, too, for CPEs that know nothing else."`
 	Clients      Clients    `yaml:"client_certificates" doc:"Certificates that CPEs are asked for."`
@@ -30,16 +32,26 @@ type SelfSigned struct {
 	Names     []string     `yaml:"names" doc:"Host names and addresses in the certificate; localhost, 127.0.0.1 and ::1 where none are given."`
 }
 
+var hostForm = regexp.MustCompile(`^(\*\.)?([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
 // SetDefaults gives a listener its defaults before its section is read.
 func (c *Config) SetDefaults() { c.Profile = ProfileIntermediate }
 
 // Validate reports a listener with no certificate at all, or with both kinds.
 func (c *Config) Validate(at configs.At) {
 	switch {
+	case len(c.ACME) > 0 && (len(c.Certificates) > 0 || c.SelfSigned.Directory != ""):
+		at.Errorf("acme", "certificates come from one place: acme, certificates or self_signed")
+	case len(c.ACME) > 0:
 	case len(c.Certificates) == 0 && c.SelfSigned.Directory == "" && !at.Wrong("self_signed"):
-		at.Errorf("certificates", "TLS needs certificates, or self_signed with a directory for a first run")
+		at.Errorf("certificates", "TLS needs certificates, acme with names, or self_signed with a directory for a first run")
 	case len(c.Certificates) > 0 && c.SelfSigned.Directory != "":
 		at.Errorf("self_signed", "certificates are given, so self_signed would never be used")
+	}
+	for i, name := range c.ACME {
+		if !hostForm.MatchString(name) || len(name) > 253 {
+			at.Item("acme", i).Errorf("", "%q is no host name in lower case", name)
+		}
 	}
 	if c.TripleDES && c.Profile != ProfileLegacy && !at.Wrong("profile") {
 		at.Errorf("triple_des", "profile %s has no 3DES: it goes with profile legacy", c.Profile)

@@ -31,6 +31,8 @@ func FailureReason(err error) string {
 	switch {
 	case errors.As(err, &refused):
 		return refused.Reason
+	case errors.Is(err, ErrNone):
+		return "no-certificate"
 	case errors.As(err, &record) && strings.Contains(record.Msg, "SSLv2"):
 		return "sslv2"
 	case errors.As(err, &record):

@@ -69,6 +69,11 @@ func (s *Server) Items() (list []Item) {
 		}
 		list = append(list, ItemOf(ItemCertificate, string(name), c.Leaf))
 	}
+	if s.acme != nil {
+		for _, c := range s.acme.Held(s.cfg.ACME) {
+			list = append(list, ItemOf(ItemCertificate, "acme", c.Leaf))
+		}
+	}
 	return append(list, s.own.Items()...)
 }
 

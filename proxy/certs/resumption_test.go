@@ -40,7 +40,7 @@ func serverOf(t testing.TB, clients Clients, tenants ...*Clients) *Server {
 	if len(tenants) == 0 {
 		tenants = []*Clients{nil}
 	}
-	s, err := New(c, tenants, zerolog.Nop())
+	s, err := New(c, tenants, nil, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,7 @@ type Server struct {
 	mode  string      // of the handshake
 	own   *Trust      // of tenants that say nothing of their own
 	union []Authority // of all tenants
+	acme  Source      // of certificates, where cfg.ACME has names
 	log   zerolog.Logger
 	now   func() time.Time
 
@@ -43,9 +44,10 @@ type force struct {
 // New reads the certificates and authorities of c, or makes the self-signed one.
 // clients are what the tenants behind the listener ask of CPEs, nil for one that
 // leaves it to the listener. In the handshake it is not known yet which of them
-// is meant: a certificate of any will do until then.
-func New(c Config, clients []*Clients, log zerolog.Logger) (*Server, error) {
-	s := &Server{cfg: c, log: log, now: time.Now}
+// is meant: a certificate of any will do until then. acme is needed where c.ACME
+// has names.
+func New(c Config, clients []*Clients, acme Source, log zerolog.Logger) (*Server, error) {
+	s := &Server{cfg: c, log: log, now: time.Now, acme: acme}
 	s.ask(clients)
 	var err error
 	if s.own, err = NewTrust(c.Clients); err != nil {
@@ -114,6 +116,9 @@ func (s *Server) Reload() (changed bool, err error) {
 }
 
 func (s *Server) reloadShown(next *force) (changed bool, err error) {
+	if len(s.cfg.ACME) > 0 {
+		return next.tls == nil, nil
+	}
 	if len(s.cfg.Certificates) == 0 {
 		if next.shown != nil {
 			return false, nil
@@ -174,6 +179,12 @@ func (s *Server) put(f force) {
 	if len(f.shown) > 1 {
 		// Package tls asks for one only where it has none.
 		f.tls.Certificates, f.tls.GetCertificate = nil, newShelf(f.shown).choose
+	}
+	if len(s.cfg.ACME) > 0 {
+		f.tls.NextProtos = append(f.tls.NextProtos, ChallengeProtocol)
+		f.tls.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return s.acme.Certificate(hello, s.cfg.ACME)
+		}
 	}
 	if f.clients != nil {
 		f.tls.ClientCAs = f.clients.pool
@@ -247,6 +258,9 @@ func (s *Server) Server(c net.Conn) (conn *tls.Conn, peer *Peer) {
 		return tls.Server(c, f.tls), peer
 	}
 	cfg := f.tls.Clone()
+	if s.acme != nil {
+		cfg.GetConfigForClient = unasked(f.tls)
+	}
 	cfg.VerifyConnection = func(state tls.ConnectionState) (err error) {
 		// By what is in force now, which is not what the connection began with.
 		if now := s.inForce.Load(); len(state.PeerCertificates) > 0 {

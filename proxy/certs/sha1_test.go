@@ -87,6 +87,18 @@ func TestSHA1(t *testing.T) {
 		}
 	}
 	device := issue(t, "a", between, bySHA1())
+	strict, err := NewTrust(Clients{Mode: ModeRequired, Authorities: []Authority{{File: file(t, root)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer := &Peer{Chains: [][]*x509.Certificate{{device.cert, between.cert, root.cert}}}
+	if _, err := trust.Judge(peer); err != nil {
+		t.Errorf("a tenant that allows it: %v", err)
+	}
+	var refused *Refusal
+	if _, err := strict.Judge(peer); !errors.As(err, &refused) || refused.Reason != reasonSHA1 {
+		t.Errorf("a tenant of the same authority that does not: %v", err)
+	}
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		cfg := client(device.tls(between))
 		cfg.MaxVersion = version

@@ -67,7 +67,7 @@ func (t *Trust) Judge(p *Peer) (*Shown, error) {
 		if !known {
 			continue
 		}
-		if why := judgeAgain(a.authorities, chain, now); why != "" {
+		if why := a.judgeAgain(chain, now); why != "" {
 			reason = why
 			continue
 		}
@@ -84,9 +84,12 @@ func (t *Trust) Judge(p *Peer) (*Shown, error) {
 	return s, nil
 }
 
-// judgeAgain looks at what may have changed since the handshake: a connection
-// may stay open for long.
-func judgeAgain(a *authorities, chain []*x509.Certificate, now time.Time) string {
+// judgeAgain looks at what may have changed since the handshake, for a connection
+// may stay open for long, and at what another tenant allows and this one does not.
+func (a *authorities) judgeAgain(chain []*x509.Certificate, now time.Time) string {
+	if anchor := chain[len(chain)-1]; hasSHA1(chain[:len(chain)-1]) && !slices.ContainsFunc(a.sha1, anchor.Equal) {
+		return reasonSHA1
+	}
 	for _, c := range chain {
 		if now.After(c.NotAfter) {
 			return reasonExpired

@@ -11,18 +11,22 @@ import (
 	"time"
 
 	"github.com/cwmpgate/cwmpgate/configs"
+	"github.com/cwmpgate/cwmpgate/policy/admission"
 )
 
 // Config is one ACS.
 type Config struct {
-	Name       string           `yaml:"name" doc:"Name of the ACS in records and metrics; its host and port where absent."`
-	URL        configs.URL      `yaml:"url" required:"true" doc:"Where the ACS is: scheme http or https, host and port. The path and query of a request stay as the CPE sent them, since Digest covers them."`
-	TLS        TLS              `yaml:"tls" doc:"TLS towards an https ACS."`
-	Reuse      string           `yaml:"reuse" enum:"never|clean" doc:"When a connection to the ACS is used by a later session: never, or clean (after a session that ended as it should). Only for ACSes that bind nothing to a connection."`
-	Forwarding string           `yaml:"forwarding" enum:"x-forwarded|forwarded|none" doc:"How the ACS is told the CPE's address: x-forwarded (X-Forwarded-For, -Proto, -Host), forwarded (RFC 7239) or none."`
-	Identify   Identify         `yaml:"identify" doc:"How the ACS is told whom the gateway has verified. It trusts these fields of the gateway's address alone, and where it does, nobody else may reach it."`
-	MaxIdle    int              `yaml:"max_idle" min:"0" max:"100000" doc:"Connections kept for later sessions where reuse is clean."`
-	IdleTime   configs.Duration `yaml:"idle_time" min:"100ms" doc:"How long one is kept; less than the ACS keeps it."`
+	Name       string             `yaml:"name" doc:"Name of the ACS in records and metrics; its host and port where absent."`
+	URL        configs.URL        `yaml:"url" required:"true" doc:"Where the ACS is: scheme http or https, host and port. The path and query of a request stay as the CPE sent them, since Digest covers them."`
+	TLS        TLS                `yaml:"tls" doc:"TLS towards an https ACS."`
+	Reuse      string             `yaml:"reuse" enum:"never|clean" doc:"When a connection to the ACS is used by a later session: never, or clean (after a session that ended as it should). Only for ACSes that bind nothing to a connection."`
+	Forwarding string             `yaml:"forwarding" enum:"x-forwarded|forwarded|none" doc:"How the ACS is told the CPE's address: x-forwarded (X-Forwarded-For, -Proto, -Host), forwarded (RFC 7239) or none."`
+	Identify   Identify           `yaml:"identify" doc:"How the ACS is told whom the gateway has verified. It trusts these fields of the gateway's address alone, and where it does, nobody else may reach it."`
+	MaxIdle    int                `yaml:"max_idle" min:"0" max:"100000" doc:"Connections kept for later sessions where reuse is clean."`
+	IdleTime   configs.Duration   `yaml:"idle_time" min:"100ms" doc:"How long one is kept; less than the ACS keeps it."`
+	Informs    admission.Rate     `yaml:"informs" doc:"Informs that begin a session, of this ACS: the rate that it survives."`
+	Sessions   admission.Most     `yaml:"sessions" doc:"Sessions open at this ACS at once."`
+	Adaptive   admission.Adaptive `yaml:"adaptive" doc:"Has the rate of informs follow what the ACS shows: slow answers, 503, 502, 504 and 429, refused connections."`
 }
 
 // TLS is how an https ACS is verified, and how the gateway names itself to it.
@@ -42,8 +46,16 @@ func (c *Config) SetDefaults() {
 	c.Reuse, c.Forwarding, c.MaxIdle, c.IdleTime = "never", "x-forwarded", 64, configs.Duration(4*time.Second)
 }
 
+// Limited tells whether there are limits on what an ACS is sent.
+func (c *Config) Limited() bool {
+	return c.Informs.Mode != admission.ModeOff || c.Sessions.Mode != admission.ModeOff || c.Adaptive.Floor != 0
+}
+
 // Validate reports what no single key's type can tell.
 func (c *Config) Validate(at configs.At) {
+	if c.Adaptive.Floor > 0 && (c.Informs.Mode != admission.ModeEnforce || c.Adaptive.Floor > c.Informs.Count) {
+		at.Errorf("adaptive.floor", "%d: an adaptive rate needs informs with mode enforce and a count that is no less", c.Adaptive.Floor)
+	}
 	u, err := url.Parse(c.URL.String())
 	if err != nil {
 		return // the type has said so
