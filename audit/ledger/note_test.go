@@ -21,7 +21,7 @@ func newSigner(t testing.TB, site string) Signer {
 	return s
 }
 
-func verifier(t testing.TB, public string) note.Verifier {
+func readVerifier(t testing.TB, public string) note.Verifier {
 	t.Helper()
 	v, err := NewVerifier(public)
 	if err != nil {
@@ -43,14 +43,14 @@ func TestCheckpoint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, by, err := Open(signed, verifier(t, other.Verifier()), verifier(t, s.Verifier()))
+	got, by, err := Open(signed, readVerifier(t, other.Verifier()), readVerifier(t, s.Verifier()))
 	if err != nil || got != tree || len(by) != 1 || KeyID(by[0]) != SignedBy(signed)[0] {
 		t.Fatalf("opened %v %v %v", got, by, err)
 	}
-	if _, _, err := Open(signed, verifier(t, other.Verifier())); err == nil {
+	if _, _, err := Open(signed, readVerifier(t, other.Verifier())); err == nil {
 		t.Error("another key opens it")
 	}
-	if _, _, err := Open(strings.Replace(signed, "\n3\n", "\n4\n", 1), verifier(t, s.Verifier())); err == nil {
+	if _, _, err := Open(strings.Replace(signed, "\n3\n", "\n4\n", 1), readVerifier(t, s.Verifier())); err == nil {
 		t.Error("another size passes")
 	}
 	for _, wrong := range []string{
@@ -81,7 +81,7 @@ func TestCosignature(t *testing.T) {
 	}
 	at := time.Date(2026, 11, 24, 1, 2, 3, 0, time.UTC)
 	line := w.Cosign(tree.Text(), at)
-	v := verifier(t, w.Verifier())
+	v := readVerifier(t, w.Verifier())
 	both, err := AddCosignatures(signed, "— someone else\n"+line, v)
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +89,7 @@ func TestCosignature(t *testing.T) {
 	if again, err := AddCosignatures(both, line, v); err != nil || again != both {
 		t.Errorf("the same one once more: %v %q", err, again)
 	}
-	if _, by, err := Open(both, verifier(t, s.Verifier()), v); err != nil || len(by) != 2 {
+	if _, by, err := Open(both, readVerifier(t, s.Verifier()), v); err != nil || len(by) != 2 {
 		t.Errorf("signed by %v: %v", by, err)
 	}
 	if got, err := CosignedAt(both, v); err != nil || !got.Equal(at) {

@@ -23,10 +23,10 @@ const (
 
 // Finding is one thing that is not as it was written.
 type Finding struct {
-	Log         string `json:"log"`
-	First, Last uint64 `json:"-"`
-	What        string `json:"what"`
-	Text        string `json:"text"`
+	Log         string
+	First, Last uint64 // records
+	What        string
+	Text        string
 }
 
 // Span is a run of records, both ends included.

@@ -42,7 +42,7 @@ A device is named by its serial number, OUI-serial or OUI-class-serial.`,
 		newAuditExport(),
 		newAuditErase(),
 		newAuditHold(),
-		newAuditRebuild(),
+		newAuditRebuild(), newAuditVerify(), newAuditProve(),
 	)
 	return cmd
 }

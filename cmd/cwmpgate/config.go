@@ -26,6 +26,7 @@ type config struct {
 	Journal      journalConfig      `yaml:"journal" required:"true" doc:"The durable log that every record is in before its message goes on."`
 	Store        storeConfig        `yaml:"store" doc:"Where records can be asked for. Without a store they stay in the journal, for journal.keep_after_ack."`
 	Retention    retention.Policy   `yaml:"retention" doc:"How long the store keeps records; see docs/privacy.md."`
+	Proof        proofConfig        `yaml:"proof" doc:"What makes a later change of the log visible; see docs/audit.md."`
 	Record       recordConfig       `yaml:"record" doc:"What a record holds."`
 	Admin        adminConfig        `yaml:"admin" doc:"The operator's side."`
 	Log          logConfig          `yaml:"log" doc:"The gateway's own log, on standard error."`
@@ -74,6 +75,7 @@ func defaultConfig() *config {
 		Journal: journalConfig{
 			MaxSize: 20 << 30, SegmentSize: 64 << 20, MaxDelay: configs.Duration(2e6), KeepAfterAck: configs.Duration(24 * 3600 * 1e9), OnFailure: "refuse",
 		},
+		Proof:  defaultProof(),
 		Record: recordConfig{MaxValue: 64 << 10},
 		Admin:  adminConfig{Metrics: "127.0.0.1:9547"},
 		Log:    logConfig{Level: "info", Format: "auto"},

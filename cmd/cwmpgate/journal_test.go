@@ -169,6 +169,7 @@ func TestJournalVerifyInUse(t *testing.T) {
 	name := m.names[3]
 	m.write(name, m.segments[name][:len(m.segments[name])-3])
 	os.Remove(filepath.Join(m.journal, "cursor-sqlite"))
+	os.Remove(filepath.Join(m.journal, "cursor-proof"))
 	if out := mustCLI(t, "journal", "verify", "--config", m.file); !strings.Contains(out, "unfinished write: "+name) {
 		t.Errorf("verify says\n%s", out)
 	}

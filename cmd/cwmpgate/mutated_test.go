@@ -16,9 +16,9 @@ import (
 	"time"
 )
 
-// witness is an ACS on a raw socket that reads what arrives by a strict reader
+// rawACS is an ACS on a raw socket that reads what arrives by a strict reader
 // of its own, numbers it, and says the number in its answer.
-type witness struct {
+type rawACS struct {
 	net.Listener
 	running sync.WaitGroup
 	nonces  sync.Map // of client connections
@@ -31,13 +31,13 @@ type witness struct {
 	problems []string
 }
 
-func openWitness(t *testing.T) *witness {
+func openRawACS(t *testing.T) *rawACS {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &witness{Listener: ln, open: map[net.Conn]bool{}, arrived: map[uint64]string{}}
+	w := &rawACS{Listener: ln, open: map[net.Conn]bool{}, arrived: map[uint64]string{}}
 	w.running.Go(func() {
 		for {
 			c, err := ln.Accept()
@@ -62,7 +62,7 @@ func openWitness(t *testing.T) *witness {
 	return w
 }
 
-func (w *witness) problem(format string, args ...any) {
+func (w *rawACS) problem(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.problems) < 20 {
@@ -70,7 +70,7 @@ func (w *witness) problem(format string, args ...any) {
 	}
 }
 
-func (w *witness) serve(c net.Conn) {
+func (w *rawACS) serve(c net.Conn) {
 	defer func() {
 		c.Close()
 		w.mu.Lock()
@@ -128,7 +128,7 @@ func requestLine(line string) (method, target, version string) {
 	return part[0], part[1], part[2]
 }
 
-func (w *witness) answer(m *strictMessage, method string) string {
+func (w *rawACS) answer(m *strictMessage, method string) string {
 	w.mu.Lock()
 	w.number++
 	n := w.number
@@ -152,7 +152,7 @@ var arrivalMark = regexp.MustCompile(`\r\nX-Arrival: (\d+)\r\n(?:X-Nonce: ([^\r]
 
 // seen takes what a CPE was answered on one connection: each number of an
 // arrival stands in one answer only, on the connection that it came from.
-func (w *witness) seen(sent, answers []byte, nonce string) (passed int) {
+func (w *rawACS) seen(sent, answers []byte, nonce string) (passed int) {
 	for _, mark := range arrivalMark.FindAllSubmatch(answers, -1) {
 		passed++
 		n, _ := strconv.ParseUint(string(mark[1]), 10, 64)
@@ -212,7 +212,7 @@ func TestMutatedRequests(t *testing.T) {
 type mutated struct{ sent, connections, passed, refused, cut int }
 
 func mutateBatch(t *testing.T, seed uint64, requests int, reuse string, total *mutated) {
-	w := openWitness(t)
+	w := openRawACS(t)
 	r := start(t, plan{acs: w.Addr().String(), reuse: reuse, level: "error", journal: ", keep_after_ack: 0s",
 		sections: "timeouts: {session: 500ms, session_reply: 500ms, head: 3s, body: 3s, drain: 1s}\n"})
 	var mu sync.Mutex

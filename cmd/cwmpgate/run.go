@@ -21,6 +21,7 @@ import (
 
 	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/audit/journal"
+	"github.com/cwmpgate/cwmpgate/audit/proof"
 	"github.com/cwmpgate/cwmpgate/audit/retention"
 	"github.com/cwmpgate/cwmpgate/proxy"
 )
@@ -91,6 +92,7 @@ type gate struct {
 	aside    *audit.Quarantine
 	shipper  *audit.Shipper
 	keeper   *retention.Keeper
+	proof    *proof.Keeper // nil: none is kept
 	gateway  *proxy.Gateway
 	admin    *admin
 	watch    *watch
@@ -147,6 +149,9 @@ func buildBooks(c *config, log zerolog.Logger) (*gate, error) {
 			Policy: c.Retention, Store: removes, Recorder: g.recorder, Settle: g.settle, Roll: g.journal.Roll, Metrics: g.metrics,
 		})
 	}
+	if g.proof, err = g.newProof(c, log); err != nil {
+		return nil, err
+	}
 	journalMetrics(g.metrics, g.journal, c.Journal)
 	return g, nil
 }
@@ -188,7 +193,10 @@ func (g *gate) openBooks(ctx context.Context) error {
 		return withHint(fmt.Errorf("open the journal: %w", err), "see docs/journal.md; nothing was discarded")
 	}
 	g.opened = true
-	return g.openStore(ctx)
+	if err := g.openStore(ctx); err != nil {
+		return err
+	}
+	return g.openProof(ctx)
 }
 
 // recordStart records the start and what was passed over before it. A journal
@@ -329,6 +337,8 @@ func (g *gate) run(ctx context.Context) error {
 		}
 		shipped <- err
 	}()
+	proved := make(chan struct{})
+	go func() { defer close(proved); g.runProof(shipping) }()
 	err := group.Wait()
 	g.recorder.Close()
 	if _, rerr := g.recorder.System(audit.System{What: audit.SystemStop, Why: stopReason(err)}); rerr != nil {
@@ -336,6 +346,7 @@ func (g *gate) run(ctx context.Context) error {
 	}
 	g.flush(shipped)
 	stopShipping()
+	<-proved
 	return err
 }
 

@@ -102,7 +102,7 @@ func TestTermDrains(t *testing.T) {
 			t.Errorf("%s", end.line)
 		}
 	}
-	if system := ofKind(all, audit.KindSystem); len(system) != 2 || system[0].What != audit.SystemStart || system[1].What != audit.SystemStop {
+	if system := ofKind(all, audit.KindSystem); len(system) != 3 || system[0].What != audit.SystemEpoch || system[1].What != audit.SystemStart || system[2].What != audit.SystemStop {
 		t.Errorf("system records: %+v", system)
 	}
 }

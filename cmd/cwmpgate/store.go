@@ -78,14 +78,23 @@ func openStore(ctx context.Context, file string, readOnly bool) (store, error) {
 	return nil, err
 }
 
-// storeOf reads a config for its store. Who asks the store need not be able to
-// read the tenants' keys: a config that only lacks those will do.
-func storeOf(file string) (*config, error) {
+// readForBooks reads a config for its journal, store or proof. Who asks them need
+// not be able to read the tenants' keys: a config that only lacks those will do.
+func readForBooks(file string) (*config, error) {
 	c := defaultConfig()
 	err := configs.Load(file, c)
 	var mistakes configs.Errors
 	if err != nil && (!errors.As(err, &mistakes) ||
 		slices.ContainsFunc(mistakes, func(m configs.Error) bool { return !strings.Contains(m.Text, "redaction.key") })) {
+		return nil, err
+	}
+	return c, nil
+}
+
+// storeOf reads a config for its store.
+func storeOf(file string) (*config, error) {
+	c, err := readForBooks(file)
+	if err != nil {
 		return nil, err
 	}
 	if c.Store.SQLite == nil && c.Store.ClickHouse == nil {
