@@ -14,7 +14,7 @@ func FuzzReadTree(f *testing.F) {
 	}
 	f.Add(signed)
 	f.Add("cwmpgate/a/" + testLog + "/1\n0\nAAAA\n\n— x y\n")
-	key := verifier(f, s.Verifier())
+	key := readVerifier(f, s.Verifier())
 	f.Fuzz(func(t *testing.T, text string) {
 		tree, err := ReadTree(text)
 		if err != nil {

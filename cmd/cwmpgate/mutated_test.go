@@ -16,9 +16,9 @@ import (
 	"time"
 )
 
-// rawACS is an ACS on a raw socket that reads what arrives by a strict reader
+// rawSocket is an ACS on a raw socket that reads what arrives by a strict reader
 // of its own, numbers it, and says the number in its answer.
-type rawACS struct {
+type rawSocket struct {
 	net.Listener
 	running sync.WaitGroup
 	nonces  sync.Map // of client connections
@@ -31,13 +31,13 @@ type rawACS struct {
 	problems []string
 }
 
-func openRawACS(t *testing.T) *rawACS {
+func openRawSocket(t *testing.T) *rawSocket {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &rawACS{Listener: ln, open: map[net.Conn]bool{}, arrived: map[uint64]string{}}
+	w := &rawSocket{Listener: ln, open: map[net.Conn]bool{}, arrived: map[uint64]string{}}
 	w.running.Go(func() {
 		for {
 			c, err := ln.Accept()
@@ -62,7 +62,7 @@ func openRawACS(t *testing.T) *rawACS {
 	return w
 }
 
-func (w *rawACS) problem(format string, args ...any) {
+func (w *rawSocket) problem(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.problems) < 20 {
@@ -70,7 +70,7 @@ func (w *rawACS) problem(format string, args ...any) {
 	}
 }
 
-func (w *rawACS) serve(c net.Conn) {
+func (w *rawSocket) serve(c net.Conn) {
 	defer func() {
 		c.Close()
 		w.mu.Lock()
@@ -128,7 +128,7 @@ func requestLine(line string) (method, target, version string) {
 	return part[0], part[1], part[2]
 }
 
-func (w *rawACS) answer(m *strictMessage, method string) string {
+func (w *rawSocket) answer(m *strictMessage, method string) string {
 	w.mu.Lock()
 	w.number++
 	n := w.number
@@ -152,7 +152,7 @@ var arrivalMark = regexp.MustCompile(`\r\nX-Arrival: (\d+)\r\n(?:X-Nonce: ([^\r]
 
 // seen takes what a CPE was answered on one connection: each number of an
 // arrival stands in one answer only, on the connection that it came from.
-func (w *rawACS) seen(sent, answers []byte, nonce string) (passed int) {
+func (w *rawSocket) seen(sent, answers []byte, nonce string) (passed int) {
 	for _, mark := range arrivalMark.FindAllSubmatch(answers, -1) {
 		passed++
 		n, _ := strconv.ParseUint(string(mark[1]), 10, 64)
@@ -212,7 +212,7 @@ func TestMutatedRequests(t *testing.T) {
 type mutated struct{ sent, connections, passed, refused, cut int }
 
 func mutateBatch(t *testing.T, seed uint64, requests int, reuse string, total *mutated) {
-	w := openRawACS(t)
+	w := openRawSocket(t)
 	r := start(t, plan{acs: w.Addr().String(), reuse: reuse, level: "error", journal: ", keep_after_ack: 0s",
 		sections: "timeouts: {session: 500ms, session_reply: 500ms, head: 3s, body: 3s, drain: 1s}\n"})
 	var mu sync.Mutex
