@@ -65,7 +65,10 @@ func TestReferenceConfig(t *testing.T) {
 	if len(c.Admission.TrustedProxies) == 0 {
 		c.Admission.TrustedProxies = nil
 	}
-	if c.Certificates != d.Certificates || c.Limits != d.Limits || c.Timeouts != d.Timeouts || c.SourcePrefix != d.SourcePrefix || !reflect.DeepEqual(c.Admission, d.Admission) || c.Record != d.Record || c.Admin != d.Admin || c.Log != d.Log {
+	if len(c.Proof.Witnesses) == 0 {
+		c.Proof.Witnesses = nil
+	}
+	if c.Certificates != d.Certificates || c.Limits != d.Limits || c.Timeouts != d.Timeouts || c.SourcePrefix != d.SourcePrefix || !reflect.DeepEqual(c.Admission, d.Admission) || !reflect.DeepEqual(c.Proof, d.Proof) || c.Record != d.Record || c.Admin != d.Admin || c.Log != d.Log {
 		t.Errorf("configs/cwmpgate.yaml does not hold the defaults")
 	}
 	j := c.Journal
