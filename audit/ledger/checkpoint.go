@@ -112,7 +112,8 @@ func parseSize(text string) (int64, bool) {
 
 func parseHash(text string) (h Hash, err error) {
 	b, err := base64.StdEncoding.Strict().DecodeString(text)
-	if err != nil || len(b) != len(h) {
+	// The decoder passes over line breaks.
+	if err != nil || len(b) != len(h) || len(text) != base64.StdEncoding.EncodedLen(len(h)) {
 		return h, errors.New("it is not 32 bytes in base64")
 	}
 	copy(h[:], b)
