@@ -13,7 +13,7 @@ PACKAGES  ?= ./...
 all: build
 
 test: try-chdb
-	go test $(PACKAGES)
+	go test -timeout 20m $(PACKAGES)
 
 # lint is check without the tests.
 lint:
@@ -22,7 +22,7 @@ lint:
 	go tool -modfile=tools/go.mod staticcheck $(PACKAGES)
 
 check: lint try-chdb
-	go test -race $(PACKAGES)
+	go test -race -timeout 20m $(PACKAGES)
 
 # The ClickHouse engine that tests run on, fetched once into the cache directory.
 # The tests go on without it: those that need it skip.

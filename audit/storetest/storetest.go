@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,9 +18,9 @@ type Store interface {
 	Rebuild(ctx context.Context) error
 }
 
-// Run runs the suite. open gives a new, empty, opened store and sees to it
-// that it is closed when its test ends.
-func Run(t *testing.T, open func(t *testing.T) Store) {
+// Run runs the suite, or those of its groups that are named. open gives a new,
+// empty, opened store and sees to it that it is closed when its test ends.
+func Run(t *testing.T, open func(t *testing.T) Store, groups ...string) {
 	for _, group := range []struct {
 		name  string
 		tests []test
@@ -27,6 +28,9 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"once", onceTests}, {"changes", changeTests}, {"known", knownTests},
 		{"transfers", transferTests}, {"views", viewTests},
 	} {
+		if len(groups) > 0 && !slices.Contains(groups, group.name) {
+			continue
+		}
 		t.Run(group.name, func(t *testing.T) {
 			for _, test := range group.tests {
 				t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
