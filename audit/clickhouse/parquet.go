@@ -19,7 +19,7 @@ import (
 // makes. It needs the HTTP protocol.
 func (s *Store) ExportParquet(ctx context.Context, f audit.Filter, w io.Writer) error {
 	if s.config.Protocol != "http" {
-		return errors.New("Parquet comes over ClickHouse's HTTP interface: set store.clickhouse.protocol to http and store.clickhouse.servers to its port")
+		return errors.New("a Parquet file comes over ClickHouse's HTTP interface: set store.clickhouse.protocol to http and store.clickhouse.servers to its port")
 	}
 	if f.View.Columns() == nil {
 		return fmt.Errorf("view %q is not one of %v", f.View, audit.Views())

@@ -114,16 +114,16 @@ func (v *verification) readKeys(c *config, stderr io.Writer) (keys []ledger.Veri
 		texts = []string{signer.Verifier()}
 	}
 	for _, text := range texts {
-		lines := []string{text}
-		if key, err := ledger.NewVerifier(text); err == nil {
+		key, err := ledger.NewVerifier(text)
+		if err == nil {
 			keys = append(keys, key)
 			continue
-		} else if b, rerr := os.ReadFile(text); rerr == nil {
-			lines = strings.Fields(string(b))
-		} else {
+		}
+		b, rerr := os.ReadFile(text)
+		if rerr != nil {
 			return nil, usagef("--key %q is neither a public key (%v) nor a file (%v)", text, err, rerr)
 		}
-		for _, line := range lines {
+		for _, line := range strings.Fields(string(b)) {
 			key, err := ledger.NewVerifier(line)
 			if err != nil {
 				return nil, usagef("--key %s: %q is no public key: %v", text, line, err)
