@@ -25,19 +25,20 @@ type Listener struct {
 
 // Tenant is one owner of devices: which requests are its, and where they go.
 type Tenant struct {
-	Name      string            `yaml:"name" required:"true" doc:"Name of the tenant in records and metrics."`
-	Match     Match             `yaml:"match" doc:"Which requests are this tenant's; empty: all. The first tenant that matches is taken."`
-	Upstreams []upstream.Config `yaml:"upstreams" required:"true" doc:"The ACS. This version takes exactly one."`
-	Informs   admission.Rate    `yaml:"informs" doc:"Informs that begin a session, of this tenant: all its ACSes."`
-	Redaction Redaction         `yaml:"redaction" doc:"How secrets are kept out of the record."`
-	Files     Files             `yaml:"files" doc:"File transfers through the gateway."`
-	Redirects []string          `yaml:"redirects" doc:"Hosts, other than the tenant's own, that an ACS may redirect CPEs to, as host or host:port."`
-	Identity  string            `yaml:"identity" doc:"What an HTTP user name must equal for the device to count as authenticated: a template of {oui}, {productclass}, {serial} and {mac}. A user name of this form that is another device's is refused."`
-	Clients   *certs.Clients    `yaml:"client_certificates" doc:"Certificates of this tenant's CPEs, in place of what the listener says."`
+	Name         string            `yaml:"name" required:"true" doc:"Name of the tenant in records and metrics."`
+	Match        Match             `yaml:"match" doc:"Which requests are this tenant's; empty: all. The first tenant that matches is taken."`
+	Upstreams    []upstream.Config `yaml:"upstreams" required:"true" doc:"The ACS. This version takes exactly one."`
+	Informs      admission.Rate    `yaml:"informs" doc:"Informs that begin a session, of this tenant: all its ACSes."`
+	Redaction    Redaction         `yaml:"redaction" doc:"How secrets are kept out of the record."`
+	Files        Files             `yaml:"files" doc:"File transfers through the gateway."`
+	Redirects    []string          `yaml:"redirects" doc:"Hosts, other than the tenant's own, that an ACS may redirect CPEs to, as host or host:port."`
+	Identity     string            `yaml:"identity" doc:"What an HTTP user name must equal for the device to count as authenticated: a template of {oui}, {productclass}, {serial} and {mac}."`
+	UserMismatch string            `yaml:"user_mismatch" enum:"pass|refuse" doc:"An Inform with an HTTP user of the form of identity that is another device's: pass leaves it to the ACS, and the record says claimed; refuse answers 403. With a certificate that names the device it is refused always."`
+	Clients      *certs.Clients    `yaml:"client_certificates" doc:"Certificates of this tenant's CPEs, in place of what the listener says."`
 }
 
 // SetDefaults gives a tenant its defaults before its section is read.
-func (t *Tenant) SetDefaults() { t.Identity = "{oui}-{serial}" }
+func (t *Tenant) SetDefaults() { t.Identity, t.UserMismatch = "{oui}-{serial}", UserMismatchPass }
 
 // Validate reports what no single key's type can tell.
 func (t *Tenant) Validate(at configs.At) {
@@ -202,3 +203,9 @@ func (c *Config) cwmpLimits() cwmp.Limits {
 	l.Namespaces = 4 * c.Limits.Attributes
 	return l
 }
+
+// What becomes of an Inform whose HTTP user is another device's.
+const (
+	UserMismatchPass   = "pass"
+	UserMismatchRefuse = "refuse"
+)

@@ -99,6 +99,7 @@ func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.
 func (g *Gateway) newTenant(c *Tenant, set *metrics.Set) (*tenant, error) {
 	t := &tenant{name: c.Name, expected: newExpected(), match: c.Match, filePaths: c.Files.Paths, hosts: lowerSet(c.Match.Hosts), redirects: lowerSet(c.Redirects)}
 	var err error
+	t.bindsUser = c.UserMismatch == UserMismatchRefuse
 	if t.identity, err = identity.ParseTemplate(c.Identity); err != nil {
 		return nil, err
 	}

@@ -156,9 +156,14 @@ func (x *exchange) identify(device audit.Device) error {
 	return x.userNames(device)
 }
 
-// userNames refuses an HTTP user that is another device's.
+// userNames refuses an HTTP user that is another device's, where that is asked
+// for or the device is certain.
 func (x *exchange) userNames(device audit.Device) error {
 	if device.Serial == "" || !x.tenant.identity.NamesAnother(x.creds.user, device) {
+		return nil
+	}
+	// Without a certificate both are claims, and some fleets share a user.
+	if !x.tenant.bindsUser && x.level != audit.IdentityCertificate {
 		return nil
 	}
 	return mismatch(device, "the HTTP user names another device than the Inform")

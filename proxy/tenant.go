@@ -21,6 +21,7 @@ type tenant struct {
 	fileUpstream *upstream.Node // nil: files come from the ACS
 	redactor     *audit.Redactor
 	identity     *identity.Template // of HTTP users
+	bindsUser    bool               // one that is another device's is refused
 	filePaths    []string
 	clients      *certs.Trust    // nil: the listener's holds
 	ownFields    map[string]bool // that the gateway sets, by upstream.FoldName

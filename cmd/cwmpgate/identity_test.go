@@ -25,6 +25,7 @@ listeners:
   - {name: cpe, address: "127.0.0.1:0", tls: {self_signed: {directory: .}}}
 tenants:
   - name: home
+    user_mismatch: refuse
     match: {hosts: [home.example.test]}
     upstreams: [{url: "http://%[1]s/"}]
     redaction: {key: "file:redaction.key"}
@@ -39,6 +40,7 @@ tenants:
     redaction: {key: "file:redaction.key"}
     client_certificates: {mode: required, authorities: [{file: far.pem}]}
   - name: open
+    user_mismatch: refuse
     match: {hosts: [open.example.test]}
     upstreams: [{url: "http://%[1]s/"}]
     redaction: {key: "file:redaction.key"}
@@ -133,6 +135,7 @@ func TestIdentityBinding(t *testing.T) {
 		{"none", "home", "B5", none, "00005E-B5", "", "certificate-missing"},
 		{"of another tenant", "home", "B6", ofFar, "", "", "certificate-unknown-authority"},
 		{"of its tenant", "far", "C1", ofFar, "", "class", ""},
+		{"of its tenant, with another's user", "far", "C3", ofFar, "00005E-A1", "class", ""},
 		{"of another tenant, its own", "far", "C2", own("00005E-C2"), "", "", "certificate-unknown-authority"},
 		{"none, where none is needed", "open", "D1", none, "", "claimed", ""},
 		{"its own, where none is needed", "open", "D2", own("00005E-D2"), "", "certificate", ""},
