@@ -173,7 +173,7 @@ func (q *httpQuery) stream(s *chdb.Session, sql string, params chdb.Params) erro
 		select {
 		case <-ended:
 		case <-q.r.Context().Done():
-			kill()
+			kill(ended)
 		}
 	}()
 	return s.Stream(sql, q.format, params, func(r chdb.Result) error { return q.send(r.Data) })

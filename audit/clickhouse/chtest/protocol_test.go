@@ -140,7 +140,7 @@ func TestTypes(t *testing.T) {
 	ctx := context.Background()
 	each(t, func(t *testing.T, e *Engine, db clickhouse.Conn) {
 		for _, sql := range []string{
-			"SELECT [1, NULL, 3], NULL, map('a', [map(1, 'x')]), (1, 'a')::Tuple(a UInt8, `b c` String)",
+			"SELECT [1, NULL, 3], NULL, map('a', [map(1, 'x')]), (1, 'a')::Tuple(a UInt8, b String)",
 			"SELECT toIntervalDay(3), toDecimal256('1.5', 10), toInt256(-5), toUInt128(7), 1::BFloat16, ''::FixedString(3)",
 			"SELECT (1.5, 2.5)::Point, [[(1.5, 2.5)]]::Polygon, now64(9), today(), toDate32('1930-01-01'), generateUUIDv4(), toIPv4('1.2.3.4')",
 			"SELECT toLowCardinality(toNullable('x')), [toLowCardinality('a'), 'b'], 'a'::Enum16('a' = 1, 'b,)' = 2)",
