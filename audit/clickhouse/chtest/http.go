@@ -74,8 +74,12 @@ func (q *httpQuery) serve() error {
 	if err != nil {
 		return err
 	}
-	defer func() { giveBack(!changesSession(q.sql)) }()
-	return q.run(s)
+	clean := false
+	defer func() { giveBack(clean) }()
+	err = q.run(s)
+	// A query that was killed is only gone for good with its session.
+	clean = err == nil && !changesSession(q.sql)
+	return err
 }
 
 // drop closes the connection as a fault asks for it.
@@ -173,7 +177,7 @@ func (q *httpQuery) stream(s *chdb.Session, sql string, params chdb.Params) erro
 		select {
 		case <-ended:
 		case <-q.r.Context().Done():
-			kill(ended)
+			kill()
 		}
 	}()
 	return s.Stream(sql, q.format, params, func(r chdb.Result) error { return q.send(r.Data) })

@@ -281,7 +281,7 @@ func (q *nativeQuery) watch() (sql string, done func()) {
 		default:
 		}
 		if err != nil || proto.ClientCode(b[0]) == proto.ClientCodeCancel {
-			kill(ended)
+			kill()
 		}
 	}()
 	return sql, func() {
