@@ -229,7 +229,7 @@ func TestInserts(t *testing.T) {
 		}
 		must(t, batch.Append("z", uint64(21)))
 		must(t, batch.Send())
-		must(t, db.AsyncInsert(ctx, "INSERT INTO small (a) VALUES (99)", true))
+		must(t, db.Exec(clickhouse.Context(ctx, clickhouse.WithAsync(true)), "INSERT INTO small (a) VALUES (99)"))
 		empty, err := db.PrepareBatch(ctx, "INSERT INTO small (a)")
 		must(t, err)
 		must(t, empty.Send())

@@ -47,13 +47,7 @@ type process struct {
 // test is skipped, or fails where CWMPGATE_REQUIRE_CHDB is 1.
 func Start(t testing.TB, options ...Option) *Engine {
 	t.Helper()
-	library, err := findLibrary()
-	switch {
-	case err != nil && os.Getenv("CWMPGATE_REQUIRE_CHDB") == "1":
-		t.Fatal(err)
-	case err != nil:
-		t.Skip(err)
-	}
+	library := needLibrary(t)
 	dir := t.TempDir()
 	e := &Engine{
 		User: "default", t: t, log: filepath.Join(dir, "engine.log"),
