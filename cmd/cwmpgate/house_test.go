@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -42,6 +43,30 @@ func TestArrows(t *testing.T) {
 	for pkg := range allowed {
 		if !seen[pkg] {
 			t.Errorf("ARCHITECTURE.md has a row for %s, which does not exist", pkg)
+		}
+	}
+}
+
+// TestBinaryHasNoTestParts holds what is made for tests, and the loader of
+// libraries that it needs, out of the program.
+func TestBinaryHasNoTestParts(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	deps := strings.Fields(string(out))
+	if !slices.Contains(deps, module+"/audit/sqlite") {
+		t.Fatalf("go list gives not all that is linked: %q", deps)
+	}
+	barred := []string{
+		module + "/audit/clickhouse/chtest", module + "/audit/journal/journaltest", module + "/audit/storetest",
+		"github.com/ebitengine/purego", "testing",
+	}
+	for _, dep := range deps {
+		for _, b := range barred {
+			if dep == b || strings.HasPrefix(dep, b+"/") {
+				t.Errorf("the program is linked with %s", dep)
+			}
 		}
 	}
 }

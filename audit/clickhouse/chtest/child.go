@@ -16,6 +16,10 @@ import (
 // planVariable tells the test binary to be an engine, and which.
 const planVariable = "CWMPGATE_CHTEST"
 
+// leashFile is the pipe by which an engine's process sees the end of whoever
+// started it.
+const leashFile = 3
+
 // plan is what an engine's process is told.
 type plan struct {
 	Library, Data    string
@@ -38,7 +42,7 @@ func Main() {
 	// Whoever started the engine holds the other end, and lets go of it when it
 	// dies. Nothing is left to do then, and the engine's threads need no goodbye.
 	go func() {
-		io.Copy(io.Discard, os.Stdin)
+		io.Copy(io.Discard, os.NewFile(leashFile, "leash"))
 		if self, err := os.FindProcess(os.Getpid()); err == nil {
 			self.Kill()
 		}

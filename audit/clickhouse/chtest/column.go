@@ -1,182 +1,14 @@
 package chtest
 
 import (
+	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
-	"sync"
 
 	"github.com/cwmpgate/cwmpgate/audit/clickhouse/chtest/internal/chdb"
 )
-
-type kind int
-
-const (
-	fixed kind = iota // size bytes a row
-	text
-	nullable
-	array
-	tuple
-	lowCardinality
-	variant
-	dynamic
-	object
-)
-
-// columnType is a type as far as its layout goes.
-type columnType struct {
-	kind kind
-	size int
-	elem []*columnType
-}
-
-var (
-	fixedSizes = map[string]int{
-		"Int8": 1, "Int16": 2, "Int32": 4, "Int64": 8, "Int128": 16, "Int256": 32,
-		"UInt8": 1, "UInt16": 2, "UInt32": 4, "UInt64": 8, "UInt128": 16, "UInt256": 32,
-		"Float32": 4, "Float64": 8, "BFloat16": 2, "Bool": 1, "Enum8": 1, "Enum16": 2,
-		"Date": 2, "Date32": 4, "DateTime": 4, "DateTime64": 8, "Time": 4, "Time64": 8,
-		"UUID": 16, "IPv4": 4, "IPv6": 16, "Nothing": 1,
-		"Decimal32": 4, "Decimal64": 8, "Decimal128": 16, "Decimal256": 32,
-	}
-	aliases = map[string]string{
-		"Point": "Tuple(Float64, Float64)", "Ring": "Array(Point)", "LineString": "Array(Point)",
-		"MultiLineString": "Array(LineString)", "Polygon": "Array(Ring)", "MultiPolygon": "Array(Polygon)",
-	}
-	parsed   sync.Map // type text -> *columnType
-	textType = &columnType{kind: text}
-)
-
-func parseType(s string) (*columnType, error) {
-	if c, ok := parsed.Load(s); ok {
-		return c.(*columnType), nil
-	}
-	c, err := parseNewType(s)
-	if err == nil {
-		parsed.Store(s, c)
-	}
-	return c, err
-}
-
-func parseNewType(s string) (*columnType, error) {
-	name, inner := strings.TrimSpace(s), ""
-	if i := strings.IndexByte(name, '('); i > 0 && strings.HasSuffix(name, ")") {
-		name, inner = name[:i], name[i+1:len(name)-1]
-	}
-	if size, ok := fixedSizes[name]; ok {
-		return &columnType{kind: fixed, size: size}, nil
-	}
-	if alias, ok := aliases[name]; ok {
-		return parseType(alias)
-	}
-	args := splitTop(inner, ',')
-	elements := func(args []string) (elem []*columnType, err error) {
-		for _, a := range args {
-			parts := splitTop(strings.TrimSpace(a), ' ') // "name Type" or "Type"
-			c, err := parseType(strings.Join(parts[min(1, len(parts)-1):], " "))
-			if err != nil {
-				return nil, err
-			}
-			elem = append(elem, c)
-		}
-		return elem, nil
-	}
-	one := func(k kind, t string) (*columnType, error) {
-		c, err := parseType(t)
-		return &columnType{kind: k, elem: []*columnType{c}}, err
-	}
-	switch {
-	case name == "String":
-		return textType, nil
-	case name == "FixedString":
-		n, err := strconv.Atoi(inner)
-		return &columnType{kind: fixed, size: n}, err
-	case name == "Decimal":
-		p, err := strconv.Atoi(strings.TrimSpace(args[0]))
-		size := 32
-		for _, s := range []struct{ digits, size int }{{38, 16}, {18, 8}, {9, 4}} {
-			if p <= s.digits {
-				size = s.size
-			}
-		}
-		return &columnType{kind: fixed, size: size}, err
-	case strings.HasPrefix(name, "Interval"):
-		return &columnType{kind: fixed, size: 8}, nil
-	case name == "Nullable":
-		return one(nullable, inner)
-	case name == "Array":
-		return one(array, inner)
-	case name == "LowCardinality":
-		if strings.HasPrefix(inner, "Nullable(") { // the dictionary's values are not nullable
-			inner = inner[len("Nullable(") : len(inner)-1]
-		}
-		return one(lowCardinality, inner)
-	case name == "SimpleAggregateFunction" && len(args) > 1:
-		return parseType(strings.TrimSpace(args[1]))
-	case name == "Tuple", name == "Map", name == "Nested":
-		if strings.TrimSpace(inner) == "" {
-			return &columnType{kind: fixed, size: 1}, nil // an empty tuple
-		}
-		elem, err := elements(args)
-		c := &columnType{kind: tuple, elem: elem}
-		if name != "Tuple" {
-			c = &columnType{kind: array, elem: []*columnType{c}}
-		}
-		return c, err
-	case name == "Variant":
-		elem, err := elements(args)
-		return &columnType{kind: variant, elem: elem}, err
-	case name == "Dynamic":
-		return &columnType{kind: dynamic}, nil
-	case name == "JSON":
-		typed := map[string]string{}
-		var paths []string
-		for _, a := range args {
-			parts := splitTop(strings.TrimSpace(a), ' ')
-			if len(parts) < 2 || strings.EqualFold(parts[0], "SKIP") || strings.Contains(parts[0], "=") || parts[1] == "=" {
-				continue
-			}
-			path := strings.ReplaceAll(parts[0], "`", "")
-			paths, typed[path] = append(paths, path), strings.Join(parts[1:], " ")
-		}
-		slices.Sort(paths)
-		c := &columnType{kind: object}
-		for _, p := range paths {
-			e, err := parseType(typed[p])
-			if err != nil {
-				return nil, err
-			}
-			c.elem = append(c.elem, e)
-		}
-		return c, nil
-	}
-	return nil, chdb.Errorf(48, "Columns of type %s are not supported here", s)
-}
-
-// splitTop splits at sep outside of brackets and quotes.
-func splitTop(s string, sep byte) (parts []string) {
-	depth, start := 0, 0
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '\'' || c == '`' || c == '"':
-			for i++; i < len(s) && s[i] != c; i++ {
-				if s[i] == '\\' {
-					i++
-				}
-			}
-		case c == '(':
-			depth++
-		case c == ')':
-			depth--
-		case c == sep && depth == 0:
-			parts = append(parts, s[start:i])
-			start = i + 1
-		}
-	}
-	return append(parts, s[start:])
-}
 
 // prefix copies what a column has before its rows, and gives the type with its
 // dynamic parts filled in.
@@ -184,85 +16,103 @@ func (c *columnType) prefix(t *transcoder) (*columnType, error) {
 	switch c.kind {
 	case lowCardinality:
 		if v, err := t.uint64(); err != nil || v != 1 {
-			return nil, or(err, fmt.Errorf("LowCardinality of version %d", v))
+			return nil, cmp.Or(err, fmt.Errorf("version %d of LowCardinality", v))
 		}
 	case nullable, array, tuple:
 		return c.prefixes(t)
 	case variant:
 		if mode, err := t.uint64(); err != nil || mode != 0 {
-			return nil, or(err, fmt.Errorf("a Variant of mode %d", mode))
+			return nil, cmp.Or(err, fmt.Errorf("mode %d of Variant", mode))
 		}
 		return c.prefixes(t)
 	case dynamic:
-		version, err := t.uint64()
+		v, err := dynamicType(t)
 		if err != nil {
 			return nil, err
-		}
-		switch version {
-		case 1:
-			if _, err := t.uvarint(); err != nil { // the most types it may hold
-				return nil, err
-			}
-		case 2:
-		default:
-			return nil, chdb.Errorf(48, "Dynamic of version %d is not supported here", version)
-		}
-		n, err := t.uvarint()
-		if err != nil {
-			return nil, err
-		}
-		types := []string{"SharedVariant"}
-		for range n {
-			name, err := t.str()
-			if err != nil {
-				return nil, err
-			}
-			types = append(types, name)
-		}
-		slices.Sort(types)
-		v := &columnType{kind: variant}
-		for _, name := range types {
-			e := textType
-			if name != "SharedVariant" {
-				if e, err = parseType(name); err != nil {
-					return nil, err
-				}
-			}
-			v.elem = append(v.elem, e)
 		}
 		return v.prefix(t)
 	case object:
-		version, err := t.uint64()
+		o, err := c.objectType(t)
 		if err != nil {
 			return nil, err
 		}
-		switch version {
-		case 0:
-			if _, err := t.uvarint(); err != nil { // the most paths it may hold
-				return nil, err
-			}
-		case 1:
-			return textType, nil
-		case 2:
-		default:
-			return nil, chdb.Errorf(48, "JSON of version %d is not supported here", version)
-		}
-		n, err := t.uvarint()
-		if err != nil {
-			return nil, err
-		}
-		o := &columnType{kind: tuple, elem: slices.Clone(c.elem)}
-		for range n {
-			if _, err := t.str(); err != nil {
-				return nil, err
-			}
-			o.elem = append(o.elem, &columnType{kind: dynamic})
-		}
-		pair := &columnType{kind: tuple, elem: []*columnType{textType, textType}}
-		o.elem = append(o.elem, &columnType{kind: array, elem: []*columnType{pair}})
 		return o.prefixes(t)
 	}
 	return c, nil
+}
+
+// names copies the names before a column whose content only its data tell.
+// Version 2 has nothing but them; version limited has how many there may be.
+func (t *transcoder) names(what string, version, limited uint64) (names []string, err error) {
+	switch version {
+	case limited:
+		if _, err := t.uvarint(); err != nil {
+			return nil, err
+		}
+	case 2:
+	default:
+		return nil, chdb.Errorf(48, "%s of version %d is not supported here", what, version)
+	}
+	n, err := t.uvarint()
+	if err != nil {
+		return nil, err
+	}
+	for range n {
+		name, err := t.str()
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+// dynamicType copies which types are in a Dynamic column.
+func dynamicType(t *transcoder) (*columnType, error) {
+	version, err := t.uint64()
+	if err != nil {
+		return nil, err
+	}
+	types, err := t.names("Dynamic", version, 1)
+	if err != nil {
+		return nil, err
+	}
+	const shared = "SharedVariant" // for types beyond the limit, as bytes
+	types = append(types, shared)
+	slices.Sort(types)
+	v := &columnType{kind: variant}
+	for _, name := range types {
+		e := textType
+		if name != shared {
+			if e, err = parseType(name); err != nil {
+				return nil, err
+			}
+		}
+		v.elem = append(v.elem, e)
+	}
+	return v, nil
+}
+
+// objectType copies which paths are in a JSON column, besides its typed ones.
+func (c *columnType) objectType(t *transcoder) (*columnType, error) {
+	version, err := t.uint64()
+	if err != nil {
+		return nil, err
+	}
+	if version == 1 { // written as text
+		return textType, nil
+	}
+	paths, err := t.names("JSON", version, 0)
+	if err != nil {
+		return nil, err
+	}
+	o := &columnType{kind: tuple, elem: slices.Clone(c.elem)}
+	for range paths {
+		o.elem = append(o.elem, &columnType{kind: dynamic})
+	}
+	pair := &columnType{kind: tuple, elem: []*columnType{textType, textType}}
+	o.elem = append(o.elem, &columnType{kind: array, elem: []*columnType{pair}})
+	return o, nil
 }
 
 func (c *columnType) prefixes(t *transcoder) (*columnType, error) {
@@ -349,14 +199,7 @@ func (c *columnType) data(t *transcoder, rows int) error {
 			}
 		}
 	default:
-		return fmt.Errorf("a column without its prefix")
+		return errors.New("a column without its prefix")
 	}
 	return nil
-}
-
-func or(err, other error) error {
-	if err != nil {
-		return err
-	}
-	return other
 }

@@ -16,6 +16,8 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/cwmpgate/cwmpgate/audit/clickhouse/chtest/internal/chdb"
 )
 
 // What was acknowledged is there after kill -9, at the same address.
@@ -189,6 +191,33 @@ func TestGivenPlace(t *testing.T) {
 		}
 		wantNumber(t, connect(t, e, clickhouse.Native, nil), 5, "SELECT count() FROM events")
 	})
+}
+
+// A mistake in Go code stays a panic, though the library has signal handlers of
+// its own; and one data directory after the other can be opened.
+func TestInThisProcess(t *testing.T) {
+	library := needLibrary(t)
+	for range 2 {
+		e, err := chdb.Open(library, t.TempDir())
+		must(t, err)
+		s, err := e.Connect()
+		must(t, err)
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			var nowhere *int
+			*nowhere = 1
+		}()
+		must(t, s.Exec("CREATE TABLE mine (a UInt8) ENGINE = MergeTree ORDER BY a"))
+		s.Close()
+		if _, err := s.Query("SELECT 1", "TSV", nil); err == nil {
+			t.Error("a closed session answered")
+		}
+		e.Close()
+	}
 }
 
 func TestFindLibrary(t *testing.T) {

@@ -42,6 +42,9 @@ func TestFaultsOfInserts(t *testing.T) {
 				} else if ex := (*clickhouse.Exception)(nil); err == nil || errors.As(err, &ex) {
 					t.Errorf("got error %v, want a broken connection", err)
 				}
+				if reset := err != nil && strings.Contains(err.Error(), "reset by peer"); reset != c.fault.Reset {
+					t.Errorf("reset %t: %v", reset, err)
+				}
 				wantNumber(t, db, c.applied, "SELECT count() FROM events")
 				must(t, insertEvents(ctx, db, 200, 100))
 				wantNumber(t, db, c.applied+100, "SELECT count() FROM events")
@@ -97,7 +100,7 @@ func TestOccasions(t *testing.T) {
 	}{
 		{"once", Fault{Mode: Error, Code: 999, On: OnSelect}, []int{0}},
 		{"for ever", Fault{Mode: Error, Code: 999, On: OnAny, Count: -1}, []int{0, 1, 2, 3}},
-		{"later", Fault{Mode: Error, Code: 999, On: OnSelect, Skip: 1, Count: 2}, []int{1, 2}},
+		{"later", Fault{Mode: Error, Code: 999, On: OnSelect, Skip: 2, Count: -1}, []int{2, 3}},
 		{"matching", Fault{Mode: Error, Code: 999, On: OnSelect, Match: "SELECT 2"}, []int{2}},
 		{"inserts only", Fault{Mode: Error, Code: 999}, nil},
 		{"others only", Fault{Mode: Error, Code: 999, On: OnOther}, nil},

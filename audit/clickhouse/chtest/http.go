@@ -74,8 +74,12 @@ func (q *httpQuery) serve() error {
 	if err != nil {
 		return err
 	}
-	defer func() { giveBack(!changesSession(q.sql)) }()
-	return q.run(s)
+	clean := false
+	defer func() { giveBack(clean) }()
+	err = q.run(s)
+	// A query that was killed is only gone for good with its session.
+	clean = err == nil && !changesSession(q.sql)
+	return err
 }
 
 // drop closes the connection as a fault asks for it.

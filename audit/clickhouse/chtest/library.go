@@ -8,10 +8,24 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"testing"
 )
 
 //go:embed npm/package-lock.json
 var lock []byte
+
+// needLibrary gives the path of libchdb.so, or ends the test.
+func needLibrary(t testing.TB) string {
+	t.Helper()
+	path, err := findLibrary()
+	switch {
+	case err != nil && os.Getenv("CWMPGATE_REQUIRE_CHDB") == "1":
+		t.Fatal(err)
+	case err != nil:
+		t.Skip(err)
+	}
+	return path
+}
 
 // findLibrary gives the path of libchdb.so: CHDB_LIB, or where make chdb puts
 // the version of npm/package-lock.json.

@@ -51,7 +51,7 @@ const rowsTable = `CREATE OR REPLACE TABLE rows (
 	nested Array(Array(Nullable(Int32)))) ENGINE = MergeTree ORDER BY seq`
 
 func TestRoundTrip(t *testing.T) {
-	const count = 10000
+	const count = 2000
 	ctx := context.Background()
 	each(t, func(t *testing.T, e *Engine, db clickhouse.Conn) {
 		v, err := db.ServerVersion()
@@ -104,10 +104,10 @@ func show(r row) string {
 }
 
 func TestManyBlocksAndNone(t *testing.T) {
-	const count = 300000
+	const count = 150000
 	ctx := context.Background()
 	each(t, func(t *testing.T, e *Engine, db clickhouse.Conn) {
-		rows, err := db.Query(ctx, "SELECT number, toString(number) FROM numbers(300000)")
+		rows, err := db.Query(ctx, "SELECT number, toString(number) FROM numbers(150000)")
 		must(t, err)
 		defer rows.Close()
 		var n uint64

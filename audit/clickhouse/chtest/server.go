@@ -3,6 +3,7 @@ package chtest
 import (
 	"errors"
 	"io"
+	"log"
 	"net"
 	"strconv"
 	"strings"
@@ -82,8 +83,9 @@ func (srv *server) runnable(sql string) string {
 func (srv *server) mark(sql string) (marked string, kill func()) {
 	mark := "/*chtest-" + strconv.FormatUint(srv.queries.Add(1), 10) + "*/"
 	return sql + "\n" + mark, func() {
-		// A query that cannot be killed ends by itself.
-		srv.engine.KillQuery(mark)
+		if err := srv.engine.KillQuery(mark); err != nil {
+			log.Printf("kill a query: %v", err)
+		}
 	}
 }
 

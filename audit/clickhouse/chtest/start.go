@@ -15,7 +15,8 @@ import (
 // startLimit is for a loaded machine with much data to load; a second is usual.
 const startLimit = time.Minute
 
-// Engine is a running ClickHouse. Its methods end the test where they fail.
+// Engine is a running ClickHouse. Its methods end the test that started it
+// where they fail.
 type Engine struct {
 	Native    string // address of the native protocol
 	HTTP      string // address of the HTTP protocol
@@ -37,7 +38,6 @@ type Engine struct {
 // process is one life of an engine.
 type process struct {
 	cmd    *exec.Cmd
-	stdin  io.Closer     // its end is the process's end, however this one ends
 	ended  chan struct{} // closed when the process has ended
 	err    error         // why, after ended
 	killed bool          // by us
@@ -47,13 +47,7 @@ type process struct {
 // test is skipped, or fails where CWMPGATE_REQUIRE_CHDB is 1.
 func Start(t testing.TB, options ...Option) *Engine {
 	t.Helper()
-	library, err := findLibrary()
-	switch {
-	case err != nil && os.Getenv("CWMPGATE_REQUIRE_CHDB") == "1":
-		t.Fatal(err)
-	case err != nil:
-		t.Skip(err)
-	}
+	library := needLibrary(t)
 	dir := t.TempDir()
 	e := &Engine{
 		User: "default", t: t, log: filepath.Join(dir, "engine.log"),
@@ -125,23 +119,29 @@ func (e *Engine) launch() (*process, addresses, error) {
 	cmd := exec.Command(self, "-test.run=^$")
 	cmd.Env = append(os.Environ(), planVariable+"="+string(text))
 	cmd.Stderr = log
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, at, err
-	}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, at, err
 	}
+	// The child ends when this end of a pipe does, however this process ends. It
+	// is not the standard input, because the library would read rows from that.
+	held, leash, err := os.Pipe()
+	if err != nil {
+		return nil, at, err
+	}
+	defer held.Close()
+	cmd.ExtraFiles = []*os.File{held}
 	if err := cmd.Start(); err != nil {
+		leash.Close()
 		return nil, at, err
 	}
 	late := time.AfterFunc(startLimit, func() { cmd.Process.Kill() })
 	err = json.NewDecoder(stdout).Decode(&at)
-	p := &process{cmd: cmd, stdin: stdin, ended: make(chan struct{})}
+	p := &process{cmd: cmd, ended: make(chan struct{})}
 	go func() {
 		io.Copy(io.Discard, stdout)
 		p.err = cmd.Wait()
+		leash.Close()
 		close(p.ended)
 	}()
 	if !late.Stop() {
@@ -162,7 +162,6 @@ func (p *process) kill() bool {
 		p.killed = true
 		p.cmd.Process.Kill()
 		<-p.ended
-		p.stdin.Close()
 	}
 	return p.killed
 }
