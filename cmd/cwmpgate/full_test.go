@@ -36,7 +36,7 @@ timeouts: {drain: 1s}
 	}
 	large := strings.Replace(informOf("FULL"), "<ParameterList>", "<ParameterList>"+list.String(), 1)
 
-	write("") // no store: nothing is ever trimmed
+	write("proof: {enabled: false}\n") // nobody reads it: nothing is ever trimmed
 	r := startFile(t, file)
 	full := false
 	for range 40 {
@@ -50,7 +50,7 @@ timeouts: {drain: 1s}
 	}
 	r.close()
 
-	write("store: {sqlite: {file: audit.db}}\n")
+	write("store: {sqlite: {file: audit.db}}\nproof: {enabled: false}\n")
 	r = startFile(t, file)
 	await(t, "the journal takes records again", func() bool {
 		status, _ := newCPE(t, r, true).post(informOf("AGAIN"))
