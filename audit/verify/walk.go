@@ -24,6 +24,7 @@ type walk struct {
 	report  LogReport
 	witness []signed
 
+	known  []uint64                               // epochs that a checkpoint is of
 	stored func() (audit.Checkpoint, error, bool) // the store's checkpoints, one by one
 	ahead  *audit.Checkpoint
 
@@ -110,19 +111,23 @@ func (w *walk) run(ctx context.Context) error {
 // start is the first record to be looked at: that of the epoch in which Since
 // lies. That it is old enough is proved with it.
 func (w *walk) start(ctx context.Context) (uint64, error) {
-	if w.cfg.Since.IsZero() {
-		return 0, nil
-	}
-	var epochs []uint64
 	for c, err := range w.cfg.Store.Checkpoints(ctx, w.log) {
 		if err != nil {
 			return 0, err
 		}
-		if n := len(epochs); n == 0 || epochs[n-1] != c.Epoch {
-			epochs = append(epochs, c.Epoch)
+		if n := len(w.known); n == 0 || w.known[n-1] != c.Epoch {
+			w.known = append(w.known, c.Epoch)
 		}
 	}
-	for _, first := range slices.Backward(epochs) {
+	for _, s := range w.witness {
+		w.known = append(w.known, s.tree.Origin.Epoch)
+	}
+	slices.Sort(w.known)
+	w.known = slices.Compact(w.known)
+	if w.cfg.Since.IsZero() {
+		return 0, nil
+	}
+	for _, first := range slices.Backward(w.known) {
 		for r, err := range w.cfg.Store.Ledger(ctx, w.log, first) {
 			if err != nil {
 				return 0, err
@@ -145,6 +150,7 @@ func (w *walk) record(r *audit.LedgerRecord) error {
 	w.report.Last = max(w.report.Last, r.Seq)
 	if w.last > 0 && r.Seq <= w.last {
 		w.find(r.Seq, r.Seq, Added, "record %d is there twice", r.Seq)
+		w.suspect[r.Seq] = true
 		return nil
 	}
 	if w.facts.missing(w.log, r.Seq) {
@@ -152,7 +158,9 @@ func (w *walk) record(r *audit.LedgerRecord) error {
 		w.suspect[r.Seq] = true
 		return nil
 	}
-	w.hole(r.Seq)
+	if err := w.hole(r.Seq); err != nil {
+		return err
+	}
 	w.last, w.next = r.Seq, r.Seq+1
 	w.batch++
 
@@ -172,21 +180,23 @@ func (w *walk) record(r *audit.LedgerRecord) error {
 	return w.checkpoints()
 }
 
-// hole names the records between the last one and this.
-func (w *walk) hole(seq uint64) {
+// hole names the records between the last one and this. Where a log begins, only
+// its epochs say: a journal that was adopted goes on with the numbers of the log
+// before.
+func (w *walk) hole(seq uint64) error {
 	first := w.next
-	if first == 0 {
-		// A journal that was adopted goes on with the numbers of the one before:
-		// where a log begins, its first epoch says.
-		return
+	if first == 0 || first >= seq {
+		return nil
 	}
-	if first >= seq {
-		return
-	}
-	for _, s := range w.facts.unexplained(w.log, Span{First: first, Last: seq - 1}) {
+	left := w.facts.unexplained(w.log, Span{First: first, Last: seq - 1})
+	for _, s := range left {
 		w.find(s.First, s.Last, Missing, "%s not there", records(s))
 		w.lacks(s.First, s.Last)
 	}
+	if len(left) == 0 && w.epoch != nil {
+		w.epoch.gaps = append(w.epoch.gaps, Span{First: first, Last: seq - 1})
+	}
+	return w.beheaded(Span{First: first, Last: seq - 1})
 }
 
 func records(s Span) string {
@@ -297,11 +307,15 @@ func (w *walk) strays(ctx context.Context) error {
 	return nil
 }
 
-// explain sees that what explains something is proved itself.
+// explain sees that what explains something is proved itself. Of records that
+// are not proved there is nothing more to say.
 func (w *walk) explain(walks map[string]*walk) {
 	for _, n := range w.needs {
+		if !w.isProved(n.about.First) && !w.isProved(n.about.Last) {
+			continue
+		}
 		if by := walks[n.by.log]; by == nil || n.by.seq >= by.from && !by.isProved(n.by.seq) {
-			w.out.add(Finding{w.log, n.about.First, n.about.Last, Missing,
+			w.out.addConsequence(Finding{w.log, n.about.First, n.about.Last, Missing,
 				fmt.Sprintf("%s %s by %s alone, which no checkpoint covers; if that is new, verify again in a minute", records(n.about), n.reason, n.by)})
 		}
 	}
