@@ -42,7 +42,7 @@ func (w *walk) openEpoch(r *audit.LedgerRecord, said *audit.Epoch) {
 	case w.report.Epochs == 1 && said.Previous > 0 && w.from == 0:
 		last := min(w.report.First, r.Seq) - 1
 		w.find(said.Previous, max(said.Previous, last), Missing, "epoch %d is the first one here; of the one before it, %d, the first record is not there", r.Seq, said.Previous)
-		w.lacks(said.Previous, last)
+		w.lacks(said.Previous, max(said.Previous, last))
 		w.unproved(last+1, r.Seq-1, "cannot be judged, since their epoch has no beginning")
 	case w.report.Epochs == 1 && r.Seq > w.report.First:
 		w.unproved(w.report.First, r.Seq-1, "written before the log's first epoch")
@@ -120,7 +120,7 @@ func (w *walk) peek() (*audit.Checkpoint, error) {
 // keysFor gives the keys that may have signed a checkpoint: of the tree as it is
 // now the one in force, of others any of this log.
 func (w *walk) keysFor(epoch uint64, size int64) []ledger.Verifier {
-	if e := w.epoch; epoch == e.first && size == e.tree.End() {
+	if e := w.epoch; epoch == e.first && size == e.tree.End() && !e.lost {
 		return w.keys.at(e.last)
 	}
 	return w.keys.all()
@@ -197,27 +197,11 @@ func (w *walk) unprove(so mark) {
 	}
 }
 
-// beheaded takes note that an epoch's first record is among those that are not
-// there: what follows cannot be judged.
-func (w *walk) beheaded(hole Span) error {
-	i := slices.IndexFunc(w.known, func(first uint64) bool { return hole.First <= first && first <= hole.Last })
-	if i < 0 {
-		return nil
-	}
-	if err := w.closeEpoch(nil); err != nil {
-		return err
-	}
-	none := mark{0, hole.Last}
-	w.epoch = &epoch{first: w.known[i], last: hole.Last, good: none, seen: none, found: true, lost: true}
-	w.report.Epochs++
-	return nil
-}
-
 // behind names a checkpoint whose tree the walk has passed: no tree here had that
 // size.
 func (w *walk) behind(tree ledger.Tree, what string) {
-	if tree.Origin.Epoch == w.epoch.first && w.epoch.lost {
-		return
+	if tree.Origin.Epoch == w.epoch.first && w.epoch.lost || w.isLacking(tree.Origin.Epoch) {
+		return // the records themselves are named
 	}
 	first := w.last
 	if tree.Origin.Epoch < w.epoch.first {
@@ -260,6 +244,7 @@ func (w *walk) closeBy(next *following) {
 			next.seq, ledger.SignedBy(next.said.Checkpoint), err)
 	case tree.Origin.Log != w.log || tree.Origin.Epoch != next.said.Previous:
 		w.find(next.seq, next.seq, Broken, "record %d names epoch %d and has a checkpoint of %s", next.seq, next.said.Previous, tree.Origin)
+	case tree.Origin.Epoch != e.first && w.isLacking(tree.Origin.Epoch):
 	case tree.Origin.Epoch != e.first:
 		w.find(next.seq, next.seq, Broken, "epoch %d follows epoch %d, and not %d, which is before it here", next.seq, next.said.Previous, e.first)
 	case tree.Size != e.tree.End() && !e.lost:

@@ -24,7 +24,6 @@ type walk struct {
 	report  LogReport
 	witness []signed
 
-	known  []uint64                               // epochs that a checkpoint is of
 	stored func() (audit.Checkpoint, error, bool) // the store's checkpoints, one by one
 	ahead  *audit.Checkpoint
 
@@ -73,6 +72,13 @@ func (w *walk) lacks(first, last uint64) {
 	}
 }
 
+// isLacking says whether a record was named as one that is not there.
+func (w *walk) isLacking(seq uint64) bool { return within(w.report.Lacks, seq) }
+
+func within(spans []Span, seq uint64) bool {
+	return slices.ContainsFunc(spans, func(s Span) bool { return s.First <= seq && seq <= s.Last })
+}
+
 func (w *walk) run(ctx context.Context) error {
 	var err error
 	if w.from, err = w.start(ctx); err != nil {
@@ -111,23 +117,19 @@ func (w *walk) run(ctx context.Context) error {
 // start is the first record to be looked at: that of the epoch in which Since
 // lies. That it is old enough is proved with it.
 func (w *walk) start(ctx context.Context) (uint64, error) {
+	if w.cfg.Since.IsZero() {
+		return 0, nil
+	}
+	var epochs []uint64
 	for c, err := range w.cfg.Store.Checkpoints(ctx, w.log) {
 		if err != nil {
 			return 0, err
 		}
-		if n := len(w.known); n == 0 || w.known[n-1] != c.Epoch {
-			w.known = append(w.known, c.Epoch)
+		if n := len(epochs); n == 0 || epochs[n-1] != c.Epoch {
+			epochs = append(epochs, c.Epoch)
 		}
 	}
-	for _, s := range w.witness {
-		w.known = append(w.known, s.tree.Origin.Epoch)
-	}
-	slices.Sort(w.known)
-	w.known = slices.Compact(w.known)
-	if w.cfg.Since.IsZero() {
-		return 0, nil
-	}
-	for _, first := range slices.Backward(w.known) {
+	for _, first := range slices.Backward(epochs) {
 		for r, err := range w.cfg.Store.Ledger(ctx, w.log, first) {
 			if err != nil {
 				return 0, err
@@ -158,9 +160,7 @@ func (w *walk) record(r *audit.LedgerRecord) error {
 		w.suspect[r.Seq] = true
 		return nil
 	}
-	if err := w.hole(r.Seq); err != nil {
-		return err
-	}
+	w.hole(r.Seq)
 	w.last, w.next = r.Seq, r.Seq+1
 	w.batch++
 
@@ -183,10 +183,10 @@ func (w *walk) record(r *audit.LedgerRecord) error {
 // hole names the records between the last one and this. Where a log begins, only
 // its epochs say: a journal that was adopted goes on with the numbers of the log
 // before.
-func (w *walk) hole(seq uint64) error {
+func (w *walk) hole(seq uint64) {
 	first := w.next
 	if first == 0 || first >= seq {
-		return nil
+		return
 	}
 	left := w.facts.unexplained(w.log, Span{First: first, Last: seq - 1})
 	for _, s := range left {
@@ -196,7 +196,6 @@ func (w *walk) hole(seq uint64) error {
 	if len(left) == 0 && w.epoch != nil {
 		w.epoch.gaps = append(w.epoch.gaps, Span{First: first, Last: seq - 1})
 	}
-	return w.beheaded(Span{First: first, Last: seq - 1})
 }
 
 func records(s Span) string {
@@ -322,9 +321,7 @@ func (w *walk) explain(walks map[string]*walk) {
 	slices.SortFunc(w.report.Lacks, func(a, b Span) int { return int(int64(a.First) - int64(b.First)) })
 }
 
-func (w *walk) isProved(seq uint64) bool {
-	return slices.ContainsFunc(w.proved, func(s Span) bool { return s.First <= seq && seq <= s.Last })
-}
+func (w *walk) isProved(seq uint64) bool { return within(w.proved, seq) }
 
 func notes(keys []ledger.Verifier) []note.Verifier {
 	all := make([]note.Verifier, len(keys))
