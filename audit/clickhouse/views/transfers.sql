@@ -57,7 +57,7 @@ r AS (
         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS asked
     FROM r WHERE step IN ('request', 'bytes') AND path != '' AND somebody
 ), moved AS (
-    SELECT asked.3 AS log, asked.4 AS seq, argMax(http_status, at) AS http_status, sum(bytes) AS bytes, argMaxIf(sha256, at, sha256 != '') AS sha256
+    SELECT asked.3 AS log, asked.4 AS seq, argMax(file.http_status, file.at) AS http_status, sum(if(intDiv(file.http_status, 100) = 2, file.bytes, 0)) AS bytes, argMaxIf(sha256, at, sha256 != '') AS sha256
     FROM file WHERE step = 'bytes' AND asked.1
     GROUP BY log, seq
 ), life AS (
@@ -87,7 +87,7 @@ SELECT
     multiIf(i.state != 'ended', i.state, i.ended.2 IN ('', '0'), 'completed', 'failed') AS outcome,
     i.status AS status,
     if(t.step = 'bytes', t.http_status, if(v.seq > 0, v.http_status, NULL)) AS http_status,
-    if(t.step = 'bytes', t.bytes, if(v.seq > 0, v.bytes, NULL)) AS bytes,
+    if(t.step = 'bytes', if(intDiv(t.http_status, 100) = 2, t.bytes, 0), if(v.seq > 0, v.bytes, NULL)) AS bytes,
     if(t.step = 'bytes', t.sha256, v.sha256) AS sha256,
     multiIf(i.state = 'ended' AND i.ended.4 != '', i.ended.4, i.status = '0' AND m.start_text != '', m.start_text, t.start_text) AS start,
     multiIf(i.state = 'ended' AND i.ended.5 != '', i.ended.5, i.status = '0' AND m.finish_text != '', m.finish_text, t.finish_text) AS finish,
