@@ -54,9 +54,11 @@ func newKey(t testing.TB) ledger.Signer {
 	return key
 }
 
-func (s *site) open() {
+func (s *site) open() { s.reopen(false) }
+
+func (s *site) reopen(adopt bool) {
 	s.t.Helper()
-	s.journal = journal.New(journal.Config{Directory: filepath.Join(s.dir, "journal"), SegmentSize: 1 << 16, Now: s.config.Now})
+	s.journal = journal.New(journal.Config{Directory: filepath.Join(s.dir, "journal"), SegmentSize: 1 << 10, Now: s.config.Now, Adopt: adopt})
 	if err := s.journal.Open(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -383,6 +385,92 @@ func TestDayIsOver(t *testing.T) {
 		}
 	}
 	s.check()
+}
+
+// TestAdopted: where a journal goes on under another log's name, the old log's
+// tree is signed as far as it went, and the new log's first record begins one.
+func TestAdopted(t *testing.T) {
+	s := newSite(t, Config{})
+	s.keeper()
+	s.record("one")
+	old, last := s.journal.ID(), s.journal.Stats().Newest
+	s.close()
+	s.reopen(true)
+	k := s.keeper()
+	s.record("two")
+	s.settle(k)
+	if err := k.checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(s.file())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for n := range ledger.Notes(string(text)) {
+		tree, err := ledger.ReadTree(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprintf("%s from %d, %d leaves", tree.Origin.Log, tree.Origin.Epoch, tree.Size))
+	}
+	want := []string{fmt.Sprintf("%s from 1, %d leaves", old, last), fmt.Sprintf("%s from %d, 2 leaves", s.journal.ID(), last+1)}
+	if !slices.Equal(got, want) {
+		t.Errorf("signed %q, want %q", got, want)
+	}
+	all := s.epochs()
+	if len(all) != 2 || all[1].previous != "" || old == s.journal.ID() {
+		t.Errorf("epochs %+v", all)
+	}
+}
+
+// TestDamageSkipped: damage stops the keeper, which keeps its place; passed over
+// by command, the tree goes on with what is left.
+func TestDamageSkipped(t *testing.T) {
+	s := newSite(t, Config{})
+	k := s.keeper()
+	for i := range 5 {
+		s.record(strings.Repeat("x", 300) + fmt.Sprint(i))
+	}
+	s.settle(k)
+	for i := range 12 { // some segments
+		s.record(strings.Repeat("y", 300) + fmt.Sprint(i))
+	}
+	s.close()
+	directory := filepath.Join(s.dir, "journal")
+	survey, err := journal.Look(directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := survey.Segments[len(survey.Segments)-3]
+	file := filepath.Join(directory, damaged.File)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text[60] ^= 1
+	write(t, file, string(text))
+	s.open()
+	k = s.keeper()
+	if err := k.Run(t.Context()); err == nil || k.metrics.stopped.Get() != 1 {
+		t.Fatalf("over damage: %v", err)
+	}
+	s.close()
+	if _, err := journal.Skip(journal.Config{Directory: directory}, damaged.File, 48); err != nil {
+		t.Fatal(err)
+	}
+	s.open()
+	k = s.keeper()
+	s.record("behind")
+	s.settle(k)
+	if err := k.checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	signed := s.check()
+	all := s.epochs()
+	if len(all) != 1 || signed[1] != int64(len(all[0].leaves)) || all[0].last < uint64(len(all[0].leaves))+1 {
+		t.Errorf("%d leaves to record %d, signed %v", len(all[0].leaves), all[0].last, signed)
+	}
 }
 
 // TestStateDamaged: what the state's file says is not believed where it is

@@ -147,16 +147,7 @@ func (c *checker) expect(want *audit.Rows) error {
 		}
 		_ = t.addSession(c.log, d.same, r)
 	}
-	for i := range want.Refusals {
-		_ = t.addRefusal(c.log, &want.Refusals[i])
-	}
-	for i := range want.Security {
-		_ = t.addSecurity(c.log, &want.Security[i])
-	}
-	for i := range want.System {
-		_ = t.addSystem(c.log, &want.System[i])
-	}
-	return nil
+	return t.addEvents(c.log, want)
 }
 
 func (c *checker) expectParameter(p *audit.ParameterRow) error {

@@ -175,25 +175,5 @@ func (w *writer) project(log int64, d deviceID, rows *audit.Rows) error {
 			return err
 		}
 	}
-	for i := range rows.Refusals {
-		if err := w.tables.addRefusal(log, &rows.Refusals[i]); err != nil {
-			return err
-		}
-	}
-	for i := range rows.Security {
-		if err := w.tables.addSecurity(log, &rows.Security[i]); err != nil {
-			return err
-		}
-	}
-	for i := range rows.Decisions {
-		if err := w.tables.addDecision(log, &rows.Decisions[i]); err != nil {
-			return err
-		}
-	}
-	for i := range rows.System {
-		if err := w.tables.addSystem(log, &rows.System[i]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return w.tables.addEvents(log, rows)
 }

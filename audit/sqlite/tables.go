@@ -199,6 +199,32 @@ func (t *tables) addSession(log, device int64, s *audit.SessionRow) error {
 		text(s.Peer), text(s.Listener), text(s.TLS), text(s.SNI), text(s.CertificateSubject))
 }
 
+// addEvents adds the rows of the kinds that make one each and tell of no device's
+// values.
+func (t *tables) addEvents(log int64, rows *audit.Rows) error {
+	for i := range rows.Refusals {
+		if err := t.addRefusal(log, &rows.Refusals[i]); err != nil {
+			return err
+		}
+	}
+	for i := range rows.Security {
+		if err := t.addSecurity(log, &rows.Security[i]); err != nil {
+			return err
+		}
+	}
+	for i := range rows.Decisions {
+		if err := t.addDecision(log, &rows.Decisions[i]); err != nil {
+			return err
+		}
+	}
+	for i := range rows.System {
+		if err := t.addSystem(log, &rows.System[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (t *tables) addRefusal(log int64, r *audit.RefusalRow) error {
 	var offset, size any
 	if r.Offset >= 0 {

@@ -86,6 +86,12 @@ func (l *Log) Decision(reason string, count int) uint64 {
 		member("limit", "tenants[].informs = 200 in 1s"), member("class", "periodic"), number("status", 503), member("peer", "192.0.2.7:40000"), number("count", int64(count)))
 }
 
+// Security is an event that an honest peer would not cause.
+func (l *Log) Security(reason string, count int) uint64 {
+	return l.add("security", member("tenant", "isp"), member("acs", "acs-a"), member("reason", reason), member("claimed", "00005E-T1"),
+		member("verified", "00005E-T9"), member("peer", "192.0.2.7:4711"), number("count", int64(count)))
+}
+
 // Refusal is a request that was refused before its device was known.
 func (l *Log) Refusal(reason string, count int) uint64 {
 	return l.add("refusal", member("tenant", "isp"), member("from", "cpe"), member("reason", reason), number("offset", 812),

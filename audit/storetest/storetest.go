@@ -189,6 +189,8 @@ func rounds(name string, n int) *Log {
 			s.End("clean", nil, nil)
 		}
 		l.Refusal("doctype", i+1)
+		l.Security("certificate-mismatch", i+1)
+		l.Decision("tenant-limit", i+1)
 	}
 	l.System("stop", "stopped")
 	return l

@@ -2,6 +2,8 @@ package verify
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/audit/ledger"
@@ -11,10 +13,16 @@ import (
 type epoch struct {
 	first, last uint64
 	tree        ledger.Range
-	good        int64  // leaves that a checkpoint was right about
-	goodLast    uint64 // the last record of them
+	good, seen  mark   // as far as any checkpoint was right, and one that a witness holds
 	found       bool   // something was found behind that: a root that differs is no news
+	gaps        []Span // numbers behind that which nobody has, as records say
 	lost        bool   // it cannot be recomputed any more
+}
+
+// mark is a size that a tree had, and the last record of it.
+type mark struct {
+	size int64
+	last uint64
 }
 
 // following is the record that begins the next epoch.
@@ -25,14 +33,17 @@ type following struct {
 
 func (w *walk) openEpoch(r *audit.LedgerRecord, said *audit.Epoch) {
 	before := w.epoch
-	w.epoch = &epoch{first: r.Seq, goodLast: r.Seq - 1}
+	none := mark{0, r.Seq - 1}
+	w.epoch = &epoch{first: r.Seq, last: r.Seq - 1, good: none, seen: none}
 	w.report.Epochs++
 	switch {
 	case w.report.Epochs > 1 && said.Previous == 0:
 		w.find(r.Seq, r.Seq, Broken, "epoch %d says that there is none before it: what was known of epoch %d was lost, or is to be hidden", r.Seq, before.first)
 	case w.report.Epochs == 1 && said.Previous > 0 && w.from == 0:
-		w.find(said.Previous, r.Seq-1, Missing, "epoch %d is the first one here; the one before it, %d, is not there", r.Seq, said.Previous)
-		w.lacks(said.Previous, r.Seq-1)
+		last := min(w.report.First, r.Seq) - 1
+		w.find(said.Previous, max(said.Previous, last), Missing, "epoch %d is the first one here; of the one before it, %d, the first record is not there", r.Seq, said.Previous)
+		w.lacks(said.Previous, max(said.Previous, last))
+		w.unproved(last+1, r.Seq-1, "cannot be judged, since their epoch has no beginning")
 	case w.report.Epochs == 1 && r.Seq > w.report.First:
 		w.unproved(w.report.First, r.Seq-1, "written before the log's first epoch")
 	}
@@ -48,6 +59,24 @@ func (w *walk) unproved(first, last uint64, why string) {
 // checkpoints holds the tree to every checkpoint of its size.
 func (w *walk) checkpoints() error {
 	e := w.epoch
+	for len(w.witness) > 0 {
+		s := w.witness[0]
+		if s.tree.Origin.Epoch > e.first || s.tree.Origin.Epoch == e.first && s.tree.Size > e.tree.End() {
+			break
+		}
+		w.witness = w.witness[1:]
+		if s.tree.Origin.Epoch < w.from {
+			continue
+		}
+		if _, ok := w.opened(s.note, "the witness holds", w.keysFor(s.tree.Origin.Epoch, s.tree.Size)); !ok {
+			continue
+		}
+		if s.tree.Origin.Epoch < e.first || s.tree.Size < e.tree.End() {
+			w.behind(s.tree, "the witness's checkpoint")
+		} else if w.hold(s.tree, "the witness's checkpoint", &e.seen) {
+			w.report.Witnessed++
+		}
+	}
 	for {
 		c, err := w.peek()
 		if err != nil {
@@ -65,25 +94,7 @@ func (w *walk) checkpoints() error {
 		case c.Epoch < e.first || c.Size < e.tree.End():
 			w.behind(tree, "a checkpoint in the store")
 		default:
-			w.hold(tree, "a checkpoint in the store")
-		}
-	}
-	for len(w.witness) > 0 {
-		s := w.witness[0]
-		if s.tree.Origin.Epoch > e.first || s.tree.Origin.Epoch == e.first && s.tree.Size > e.tree.End() {
-			break
-		}
-		w.witness = w.witness[1:]
-		if s.tree.Origin.Epoch < w.from {
-			continue
-		}
-		if _, ok := w.opened(s.note, "the witness holds", w.keysFor(s.tree.Origin.Epoch, s.tree.Size)); !ok {
-			continue
-		}
-		if s.tree.Origin.Epoch < e.first || s.tree.Size < e.tree.End() {
-			w.behind(s.tree, "the witness's checkpoint")
-		} else if w.hold(s.tree, "the witness's checkpoint") {
-			w.report.Witnessed++
+			w.hold(tree, "a checkpoint in the store", &e.good)
 		}
 	}
 	return nil
@@ -109,7 +120,7 @@ func (w *walk) peek() (*audit.Checkpoint, error) {
 // keysFor gives the keys that may have signed a checkpoint: of the tree as it is
 // now the one in force, of others any of this log.
 func (w *walk) keysFor(epoch uint64, size int64) []ledger.Verifier {
-	if e := w.epoch; epoch == e.first && size == e.tree.End() {
+	if e := w.epoch; epoch == e.first && size == e.tree.End() && !e.lost {
 		return w.keys.at(e.last)
 	}
 	return w.keys.all()
@@ -132,33 +143,65 @@ func (w *walk) opened(signed, whose string, keys []ledger.Verifier) (ledger.Tree
 	return tree, true
 }
 
-// hold compares the tree as it is with what was signed.
-func (w *walk) hold(tree ledger.Tree, what string) bool {
+// hold compares the tree as it is with what was signed, and says of whoever has
+// it how far it was right.
+func (w *walk) hold(tree ledger.Tree, what string, so *mark) bool {
 	e := w.epoch
-	switch {
-	case e.lost:
+	if e.lost {
 		return false
-	case tree.Root == e.tree.Root():
-		if e.last > e.goodLast {
-			w.proved = append(w.proved, Span{First: e.goodLast + 1, Last: e.last})
-			w.report.Proved += uint64(e.tree.End() - e.good)
-		}
-		e.good, e.goodLast, e.found = e.tree.End(), e.last, false
-		w.report.Checkpoints++
-		return true
 	}
+	if tree.Root != e.tree.Root() {
+		w.differs(what, *so)
+		return false
+	}
+	if e.last > e.good.last {
+		w.proved = append(w.proved, Span{First: e.good.last + 1, Last: e.last})
+		w.report.Proved += uint64(e.tree.End() - e.good.size)
+	}
+	*so = mark{e.tree.End(), e.last}
+	e.good, e.found, e.gaps = *so, false, nil
+	w.report.Checkpoints++
+	return true
+}
+
+// differs names the records among which something was changed: those behind the
+// last checkpoint from the same hands that was right. What the store's own were
+// right about counts no more where a witness says otherwise.
+func (w *walk) differs(what string, so mark) {
+	e := w.epoch
+	news := !e.found || so != e.good
+	w.unprove(so)
 	e.lost = true
-	if !e.found {
-		w.find(e.goodLast+1, e.last, Altered, "one or more of the records %d to %d were altered, added or exchanged, and their leaves made to fit: %s of epoch %d has another root", e.goodLast+1, e.last, what, e.first)
+	switch first, last := so.last+1, e.last; {
+	case !news:
+	case len(e.gaps) > 0:
+		g := e.gaps[0]
+		w.find(g.First, g.Last, Missing, "%s not there; a gap record says that they never were, and %s of epoch %d, which has another root, that they were, or that another of the records %d to %d was altered",
+			records(g), what, e.first, first, last)
+		w.lacks(g.First, g.Last)
+	default:
+		w.find(first, last, Altered, "one or more of the records %d to %d were altered, added or exchanged, and their leaves made to fit: %s of epoch %d has another root", first, last, what, e.first)
 	}
-	return false
+}
+
+// unprove takes back what was proved of the epoch behind a mark.
+func (w *walk) unprove(so mark) {
+	e := w.epoch
+	w.report.Proved -= uint64(e.good.size - so.size)
+	e.good = so
+	for i := len(w.proved) - 1; i >= 0 && w.proved[i].Last > so.last; i-- {
+		w.proved[i].Last = so.last
+		if w.proved[i].First > so.last {
+			w.proved = w.proved[:i]
+		}
+	}
 }
 
 // behind names a checkpoint whose tree the walk has passed: no tree here had that
 // size.
 func (w *walk) behind(tree ledger.Tree, what string) {
-	if tree.Origin.Epoch == w.epoch.first && w.epoch.lost {
-		return
+	if tree.Origin.Epoch == w.epoch.first && w.epoch.lost || w.isLacking(tree.Origin.Epoch) {
+		return // the records themselves are named
 	}
 	first := w.last
 	if tree.Origin.Epoch < w.epoch.first {
@@ -180,12 +223,12 @@ func (w *walk) closeEpoch(next *following) error {
 		return err
 	}
 	switch {
-	case e.lost && e.last > e.goodLast:
-		w.unproved(e.goodLast+1, e.last, "cannot be judged, since something before or among them is not as it was")
-	case e.last > e.goodLast && next == nil:
-		w.unproved(e.goodLast+1, e.last, "written since the last checkpoint")
-	case e.last > e.goodLast:
-		w.unproved(e.goodLast+1, e.last, "behind the epoch's last checkpoint")
+	case e.lost && e.last > e.good.last:
+		w.unproved(e.good.last+1, e.last, "cannot be judged, since something before or among them is not as it was")
+	case e.last > e.good.last && next == nil:
+		w.unproved(e.good.last+1, e.last, "written since the last checkpoint")
+	case e.last > e.good.last:
+		w.unproved(e.good.last+1, e.last, "behind the epoch's last checkpoint")
 	}
 	return nil
 }
@@ -201,6 +244,7 @@ func (w *walk) closeBy(next *following) {
 			next.seq, ledger.SignedBy(next.said.Checkpoint), err)
 	case tree.Origin.Log != w.log || tree.Origin.Epoch != next.said.Previous:
 		w.find(next.seq, next.seq, Broken, "record %d names epoch %d and has a checkpoint of %s", next.seq, next.said.Previous, tree.Origin)
+	case tree.Origin.Epoch != e.first && w.isLacking(tree.Origin.Epoch):
 	case tree.Origin.Epoch != e.first:
 		w.find(next.seq, next.seq, Broken, "epoch %d follows epoch %d, and not %d, which is before it here", next.seq, next.said.Previous, e.first)
 	case tree.Size != e.tree.End() && !e.lost:
@@ -209,10 +253,10 @@ func (w *walk) closeBy(next *following) {
 			return
 		}
 		e.lost = true
-		w.find(e.goodLast+1, next.seq-1, Missing, "epoch %d ended with %d leaves, here are %d: records behind %d were taken away or added", e.first, tree.Size, e.tree.End(), e.goodLast)
-		w.lacks(e.goodLast+1, next.seq-1)
+		w.find(e.good.last+1, next.seq-1, Missing, "epoch %d ended with %d leaves, here are %d: records behind %d were taken away or added", e.first, tree.Size, e.tree.End(), e.good.last)
+		w.lacks(e.good.last+1, next.seq-1)
 	default:
-		w.hold(tree, fmt.Sprintf("the final checkpoint in record %d", next.seq))
+		w.hold(tree, fmt.Sprintf("the final checkpoint in record %d", next.seq), &e.good)
 	}
 }
 
@@ -255,12 +299,11 @@ func (w *walk) unwalked() error {
 	if w.epoch == nil && w.report.Records > 0 {
 		w.unproved(w.report.First, w.report.Last, "written before the log's first epoch")
 	}
-	named := map[uint64]bool{}
-	gone := func(tree ledger.Tree, who string) {
-		if !named[tree.Origin.Epoch] {
-			named[tree.Origin.Epoch] = true
-			w.find(tree.Origin.Epoch, tree.Origin.Epoch+uint64(tree.Size)-1, Missing, "%s of epoch %d with %d leaves: the store has no record of it", who, tree.Origin.Epoch, tree.Size)
-			w.lacks(tree.Origin.Epoch, tree.Origin.Epoch+uint64(tree.Size)-1)
+	gone := map[uint64]ledger.Tree{}
+	who := map[uint64]string{}
+	note := func(tree ledger.Tree, whose string) {
+		if tree.Size > gone[tree.Origin.Epoch].Size {
+			gone[tree.Origin.Epoch], who[tree.Origin.Epoch] = tree, whose
 		}
 	}
 	for {
@@ -273,13 +316,18 @@ func (w *walk) unwalked() error {
 		}
 		w.ahead = nil
 		if tree, ok := w.opened(c.Note, "the store has", w.keys.all()); ok {
-			gone(tree, "the store has a checkpoint")
+			note(tree, "the store has a checkpoint")
 		}
 	}
 	for _, s := range w.witness {
 		if _, ok := w.opened(s.note, "the witness holds", w.keys.all()); ok {
-			gone(s.tree, "the witness holds a checkpoint")
+			note(s.tree, "the witness holds a checkpoint")
 		}
+	}
+	for _, first := range slices.Sorted(maps.Keys(gone)) {
+		last := first + uint64(gone[first].Size) - 1
+		w.find(first, last, Missing, "%s of epoch %d with %d leaves: the store has no record of it", who[first], first, gone[first].Size)
+		w.lacks(first, last)
 	}
 	return nil
 }

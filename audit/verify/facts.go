@@ -95,7 +95,7 @@ func (f *facts) add(from source, said audit.Facts) {
 
 // missing says whether a gap record says that nobody has this number.
 func (f *facts) missing(log string, seq uint64) bool {
-	return slices.ContainsFunc(f.gaps[log], func(s audit.Span) bool { return s.First <= seq && seq <= s.Last })
+	return within(f.gaps[log], seq)
 }
 
 // unexplained gives what of a hole no gap record explains.

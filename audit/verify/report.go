@@ -81,6 +81,15 @@ func (r *Report) add(f Finding) {
 	}
 }
 
+// addConsequence adds what may well come from another finding.
+func (r *Report) addConsequence(f Finding) {
+	worst := r.worst
+	r.add(f)
+	if worst != nil {
+		r.worst = worst
+	}
+}
+
 func (r *Report) before(a, b Finding) bool {
 	return cmp.Or(cmp.Compare(r.order[a.Log], r.order[b.Log]), cmp.Compare(a.First, b.First)) < 0
 }

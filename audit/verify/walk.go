@@ -72,6 +72,13 @@ func (w *walk) lacks(first, last uint64) {
 	}
 }
 
+// isLacking says whether a record was named as one that is not there.
+func (w *walk) isLacking(seq uint64) bool { return within(w.report.Lacks, seq) }
+
+func within(spans []Span, seq uint64) bool {
+	return slices.ContainsFunc(spans, func(s Span) bool { return s.First <= seq && seq <= s.Last })
+}
+
 func (w *walk) run(ctx context.Context) error {
 	var err error
 	if w.from, err = w.start(ctx); err != nil {
@@ -145,6 +152,7 @@ func (w *walk) record(r *audit.LedgerRecord) error {
 	w.report.Last = max(w.report.Last, r.Seq)
 	if w.last > 0 && r.Seq <= w.last {
 		w.find(r.Seq, r.Seq, Added, "record %d is there twice", r.Seq)
+		w.suspect[r.Seq] = true
 		return nil
 	}
 	if w.facts.missing(w.log, r.Seq) {
@@ -172,20 +180,21 @@ func (w *walk) record(r *audit.LedgerRecord) error {
 	return w.checkpoints()
 }
 
-// hole names the records between the last one and this.
+// hole names the records between the last one and this. Where a log begins, only
+// its epochs say: a journal that was adopted goes on with the numbers of the log
+// before.
 func (w *walk) hole(seq uint64) {
 	first := w.next
-	if first == 0 {
-		// A journal that was adopted goes on with the numbers of the one before:
-		// where a log begins, its first epoch says.
+	if first == 0 || first >= seq {
 		return
 	}
-	if first >= seq {
-		return
-	}
-	for _, s := range w.facts.unexplained(w.log, Span{First: first, Last: seq - 1}) {
+	left := w.facts.unexplained(w.log, Span{First: first, Last: seq - 1})
+	for _, s := range left {
 		w.find(s.First, s.Last, Missing, "%s not there", records(s))
 		w.lacks(s.First, s.Last)
+	}
+	if len(left) == 0 && w.epoch != nil {
+		w.epoch.gaps = append(w.epoch.gaps, Span{First: first, Last: seq - 1})
 	}
 }
 
@@ -297,20 +306,22 @@ func (w *walk) strays(ctx context.Context) error {
 	return nil
 }
 
-// explain sees that what explains something is proved itself.
+// explain sees that what explains something is proved itself. Of records that
+// are not proved there is nothing more to say.
 func (w *walk) explain(walks map[string]*walk) {
 	for _, n := range w.needs {
+		if !w.isProved(n.about.First) && !w.isProved(n.about.Last) {
+			continue
+		}
 		if by := walks[n.by.log]; by == nil || n.by.seq >= by.from && !by.isProved(n.by.seq) {
-			w.out.add(Finding{w.log, n.about.First, n.about.Last, Missing,
+			w.out.addConsequence(Finding{w.log, n.about.First, n.about.Last, Missing,
 				fmt.Sprintf("%s %s by %s alone, which no checkpoint covers; if that is new, verify again in a minute", records(n.about), n.reason, n.by)})
 		}
 	}
 	slices.SortFunc(w.report.Lacks, func(a, b Span) int { return int(int64(a.First) - int64(b.First)) })
 }
 
-func (w *walk) isProved(seq uint64) bool {
-	return slices.ContainsFunc(w.proved, func(s Span) bool { return s.First <= seq && seq <= s.Last })
-}
+func (w *walk) isProved(seq uint64) bool { return within(w.proved, seq) }
 
 func notes(keys []ledger.Verifier) []note.Verifier {
 	all := make([]note.Verifier, len(keys))

@@ -318,17 +318,36 @@ func TestShelf(t *testing.T) {
 	if err := w.shelf.rewrite(w.Held()); err != nil {
 		t.Fatal(err)
 	}
-	if _, no := w.add(g.request(3, 4)); no != nil {
-		t.Fatal(no.err)
+	extend := func(from, to int64) {
+		t.Helper()
+		if _, no := w.add(g.request(from, to)); no != nil {
+			t.Fatal(no.err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := held(); got != to {
+			t.Errorf("it holds %d leaves, want %d", got, to)
+		}
 	}
-	if err := w.Close(); err != nil {
+	extend(3, 4)
+	// What was not finished is gone before something shorter is written there.
+	anew, err := os.ReadFile(name)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if got := held(); got != 4 {
-		t.Errorf("written anew, it holds %d leaves", got)
+	if len(anew) >= len(whole) {
+		t.Errorf("written anew it has %d bytes, before %d", len(anew), len(whole))
 	}
-	if text, _ := os.ReadFile(name); len(text) >= len(whole) {
-		t.Errorf("written anew it has %d bytes, before %d", len(text), len(whole))
+	if err := os.WriteFile(name, append(anew, strings.Repeat("never finished ", 500)...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if w, err = Open(s.config); err != nil {
+		t.Fatal(err)
+	}
+	extend(4, 6)
+	if names, _ := os.ReadFile(name); strings.Contains(string(names), "never finished") {
+		t.Error("what was not finished is still there")
 	}
 }
 
