@@ -73,7 +73,7 @@ func shown(address string, roots *x509.CertPool, name string, suite uint16, own 
 // CWMPGATE_VALIDITY for how many seconds they live.
 func TestACMERenewal(t *testing.T) {
 	renewals, validity := number(t, "CWMPGATE_RENEWALS", 3), time.Duration(number(t, "CWMPGATE_VALIDITY", 20))*time.Second
-	p := acmetest.Start(t, validity)
+	p := acmetest.Start(t, acmetest.Config{Validity: validity})
 	roots := p.Roots(t)
 	var directory configs.URL
 	if err := directory.UnmarshalText([]byte(p.Directory)); err != nil {
@@ -155,6 +155,73 @@ func TestACMERenewal(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestOnDemand: a name's certificate is got when it is asked for, by who waits
+// for it, and kept from then on; names that are not configured get none.
+func TestOnDemand(t *testing.T) {
+	p := acmetest.Start(t, acmetest.Config{Validity: time.Hour})
+	roots := p.Roots(t)
+	var directory configs.URL
+	if err := directory.UnmarshalText([]byte(p.Directory)); err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"one.demand.example.test", "two.demand.example.test", "three.demand.example.test"}
+	cfg := Config{Storage: configs.Path(t.TempDir()), Directory: directory, CA: configs.Path(p.CA), Agree: true, Keys: []string{"rsa", "ecdsa"}, HTTPPort: p.HTTP, OnDemand: true}
+	var obtained atomic.Int64
+	run := func() (m *Manager, address string, stop func()) {
+		m, err := New(cfg, Options{Names: names, Log: zerolog.Nop(), Obtained: func(string) { obtained.Add(1) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := certs.New(certs.Config{Profile: certs.ProfileIntermediate, ACME: names, Clients: certs.Clients{Mode: certs.ModeOff}}, []*certs.Clients{nil}, m, zerolog.Nop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		address = listen(t, s, 0)
+		ctx, cancel := context.WithCancel(t.Context())
+		ran := make(chan error, 1)
+		go func() { ran <- m.Run(ctx) }()
+		acmetest.Await(t, "it runs", func() bool { return m.running.Load() != nil })
+		return m, address, func() {
+			cancel()
+			if err := <-ran; err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	m, address, stop := run()
+	for _, c := range []struct {
+		name  string
+		suite uint16
+		is    string
+	}{
+		{names[1], 0, names[1]},
+		{names[1], tls.TLS_RSA_WITH_AES_128_CBC_SHA, names[1]},
+		{"elsewhere.demand.example.test", 0, ""},
+	} {
+		cert, err := shown(address, roots, c.name, c.suite)
+		switch {
+		case c.is == "" && err == nil:
+			t.Errorf("%s: a certificate of %q is shown", c.name, cert.DNSNames)
+		case c.is != "" && err != nil:
+			t.Errorf("%s with suite %d: %v", c.name, c.suite, err)
+		case c.is != "" && cert.VerifyHostname(c.is) != nil:
+			t.Errorf("%s: shown is %q", c.name, cert.DNSNames)
+		}
+	}
+	// The one that is nobody's got the first name's.
+	acmetest.Await(t, "two names have both kinds", func() bool { return obtained.Load() == 4 && len(m.Held(names)) == 4 })
+	if held := m.Held(names[2:]); len(held) > 0 {
+		t.Error("a certificate was got that nobody asked for")
+	}
+	stop()
+	m, _, stop = run()
+	acmetest.Await(t, "what was got once is kept", func() bool { return len(m.Held(names)) == 4 })
+	stop()
+	if n := obtained.Load(); n != 4 {
+		t.Errorf("%d certificates were got", n)
 	}
 }
 

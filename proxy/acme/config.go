@@ -23,6 +23,7 @@ type Config struct {
 	Keys      []string     `yaml:"keys" doc:"Kinds of keys: ecdsa, and rsa besides for CPEs that verify nothing else. Without any, ecdsa alone."`
 	HTTPPort  int          `yaml:"http_port" min:"0" max:"65535" doc:"Port for HTTP-01 challenges, open while one is under way; the CA asks at 80, so that another must be led here. 0: no HTTP-01."`
 	TLSPort   int          `yaml:"tls_port" min:"0" max:"65535" doc:"Port for TLS-ALPN-01 challenges: a listener's, or else open while one is under way. The CA asks at 443. 0: no TLS-ALPN-01."`
+	OnDemand  bool         `yaml:"on_demand" doc:"A name's certificate is got when a CPE first asks for it, not when the gateway starts. For the names in tls.acme only."`
 	DNS       *DNS         `yaml:"dns" doc:"DNS-01 challenges, for wildcards or where the CA cannot come here; then they are the only ones."`
 	Account   *Account     `yaml:"external_account" doc:"Account at the CA that this one is bound to, where the CA wants it."`
 }
@@ -55,18 +56,17 @@ func (c *Config) Validate(at configs.At) {
 	if !c.Agree && !at.Wrong("agree") {
 		at.Errorf("agree", "the CA gives no certificate to who does not agree to its terms: read them, and set agree: true")
 	}
-	if _, err := c.roots(); err != nil {
+	if _, err := readPool(c.CA); err != nil {
 		at.Errorf("ca", "%v", err)
 	}
 }
 
-// roots are what the directory's certificate is verified against, nil: the
-// system's.
-func (c *Config) roots() (*x509.CertPool, error) {
-	if c.CA == "" {
+// readPool reads a key named ca; without a file it is nil.
+func readPool(file configs.Path) (*x509.CertPool, error) {
+	if file == "" {
 		return nil, nil
 	}
-	text, err := os.ReadFile(string(c.CA))
+	text, err := os.ReadFile(string(file))
 	if err != nil {
 		return nil, fmt.Errorf("read ca: %w", err)
 	}

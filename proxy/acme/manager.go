@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,13 +39,17 @@ type Manager struct {
 
 // running is what there is between the begin and the end of Run.
 type running struct {
+	ctx     context.Context // Run's
 	caches  []*certmagic.Cache
 	configs []*certmagic.Config // in the order of Config.keys
+	asked   sync.Map            // names that are seen to
+	mu      sync.Mutex
+	news    chan struct{} // closed and replaced when a certificate is there
 }
 
 // New checks cfg and reads its files. It asks the CA for nothing.
 func New(cfg Config, opt Options) (*Manager, error) {
-	roots, err := cfg.roots()
+	roots, err := readPool(cfg.CA)
 	if err != nil {
 		return nil, fmt.Errorf("acme: %w", err)
 	}
@@ -71,7 +76,7 @@ func New(cfg Config, opt Options) (*Manager, error) {
 
 // Run gets and renews certificates until ctx ends.
 func (m *Manager) Run(ctx context.Context) error {
-	r := &running{}
+	r := &running{ctx: ctx, news: make(chan struct{})}
 	defer func() {
 		m.running.Store(nil)
 		for _, c := range r.caches {
@@ -82,13 +87,49 @@ func (m *Manager) Run(ctx context.Context) error {
 		r.add(m, kind, m.issuers[i])
 	}
 	m.running.Store(r)
-	for _, c := range r.configs {
-		if err := c.ManageAsync(ctx, m.opt.Names); err != nil {
+	names := m.opt.Names
+	if m.cfg.OnDemand {
+		names = slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+			kept, err := Items(m.cfg, []string{name})
+			return err == nil && len(kept) == 0
+		})
+	}
+	for _, name := range names {
+		if err := r.ask(name); err != nil {
 			return fmt.Errorf("acme: %w", err)
 		}
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// ask sees to a name from now on: its certificates are read from the storage or
+// got from the CA, and renewed.
+func (r *running) ask(name string) error {
+	if _, is := r.asked.LoadOrStore(name, true); is {
+		return nil
+	}
+	for _, c := range r.configs {
+		if err := c.ManageAsync(r.ctx, []string{name}); err != nil {
+			r.asked.Delete(name)
+			return err
+		}
+	}
+	return nil
+}
+
+// changes gives a channel that is closed when the next certificate is there.
+func (r *running) changes() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.news
+}
+
+func (r *running) changed() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	close(r.news)
+	r.news = make(chan struct{})
 }
 
 // add makes the cache and config of one kind of key. Each kind has a directory
@@ -106,35 +147,69 @@ func (r *running) add(m *Manager, kind string, issuer certmagic.ACMEIssuer) {
 	})
 	config = certmagic.New(cache, certmagic.Config{
 		Storage: newStorage(string(m.cfg.Storage), kind), KeySource: keys,
-		RenewalWindowRatio: m.opt.Renewal, DisableARI: m.opt.NoARI, OnEvent: m.event, Logger: log,
+		RenewalWindowRatio: m.opt.Renewal, DisableARI: m.opt.NoARI, OnEvent: r.event(m.opt), Logger: log,
 	})
 	config.Issuers = []certmagic.Issuer{certmagic.NewACMEIssuer(config, issuer)}
 	r.caches, r.configs = append(r.caches, cache), append(r.configs, config)
 }
 
-func (m *Manager) event(_ context.Context, event string, data map[string]any) error {
-	name, _ := data["identifier"].(string)
-	switch {
-	case event == "cert_obtained" && m.opt.Obtained != nil:
-		m.opt.Obtained(name)
-	case event == "cert_failed" && m.opt.Failed != nil:
-		m.opt.Failed(name)
+// event passes on what certmagic tells.
+func (r *running) event(opt Options) func(context.Context, string, map[string]any) error {
+	return func(_ context.Context, event string, data map[string]any) error {
+		name, _ := data["identifier"].(string)
+		switch {
+		case event == "cert_obtained" && opt.Obtained != nil:
+			opt.Obtained(name)
+		case event == "cert_failed" && opt.Failed != nil:
+			opt.Failed(name)
+		case event == "cached_managed_cert":
+			r.changed()
+		}
+		return nil
 	}
-	return nil
 }
 
 // Certificate is the one to show a CPE at a listener for names: one that it can
 // verify, ECDSA before RSA. Without a name, or with one that is none of names,
-// it is the first name's. It also answers TLS-ALPN-01 challenges.
+// it is the first name's. It also answers TLS-ALPN-01 challenges. On demand it
+// waits, for a certificate that has to be got first, as long as the handshake.
 func (m *Manager) Certificate(hello *tls.ClientHelloInfo, names []string) (*tls.Certificate, error) {
 	r := m.running.Load()
 	if r == nil {
 		return nil, certs.ErrNone
 	}
-	named, unnamed := *hello, *hello
-	if !isOneOf(hello.ServerName, names) && !certs.IsChallenge(hello.SupportedProtos) {
-		named.ServerName = names[0]
+	name := hello.ServerName
+	challenge := certs.IsChallenge(hello.SupportedProtos)
+	listed := nameOf(name, names)
+	if listed == "" && !challenge {
+		name, listed = names[0], names[0]
 	}
+	for {
+		news := r.changes()
+		cert, err := r.choose(hello, name, challenge)
+		switch {
+		case err != nil && m.cfg.OnDemand && !challenge:
+		case cert != nil:
+			return cert, nil
+		default:
+			return nil, err
+		}
+		if failed := r.ask(listed); failed != nil {
+			return nil, fmt.Errorf("%w: %w", certs.ErrNone, failed)
+		}
+		select {
+		case <-news:
+		case <-hello.Context().Done():
+			return nil, err
+		}
+	}
+}
+
+// choose is a certificate for name that the CPE can verify. With one that it
+// cannot, there is an error where another kind is still to come.
+func (r *running) choose(hello *tls.ClientHelloInfo, name string, challenge bool) (*tls.Certificate, error) {
+	named, unnamed := *hello, *hello
+	named.ServerName = name
 	unnamed.ServerName = "" // names have been looked at
 	var first *tls.Certificate
 	var failed error
@@ -143,23 +218,29 @@ func (m *Manager) Certificate(hello *tls.ClientHelloInfo, names []string) (*tls.
 		switch {
 		case err != nil:
 			failed = err
-		case certs.IsChallenge(hello.SupportedProtos), unnamed.SupportsCertificate(cert) == nil:
+		case challenge, unnamed.SupportsCertificate(cert) == nil:
 			return cert, nil
 		case first == nil:
 			first = cert
 		}
 	}
-	if first == nil {
-		return nil, fmt.Errorf("%w: %w", certs.ErrNone, failed)
+	if failed != nil {
+		failed = fmt.Errorf("%w: %w", certs.ErrNone, failed)
 	}
-	return first, nil
+	return first, failed
 }
 
-// isOneOf tells whether name is among names, or a label below a wildcard of them.
-func isOneOf(name string, names []string) bool {
+// nameOf is the one of names that name is, or that is a wildcard for it; empty:
+// none.
+func nameOf(name string, names []string) string {
 	name = strings.ToLower(name)
 	_, above, _ := strings.Cut(name, ".")
-	return slices.Contains(names, name) || slices.Contains(names, "*."+above)
+	for _, n := range names {
+		if n == name || n == "*."+above {
+			return n
+		}
+	}
+	return ""
 }
 
 // Held are the certificates that there are for names.

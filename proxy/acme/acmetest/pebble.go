@@ -37,6 +37,7 @@ type Pebble struct {
 	CA         string // file of its own certificate; the key is in key.pem beside it
 	HTTP, TLS  int    // ports at which it looks for the answers to challenges
 	DNS        string // address of its name server, which takes updates for Zone
+	TXT        string // directory: the lines of a file are TXT records of its name
 	names      *nameServer
 	management string
 	trusted    *http.Client
@@ -62,9 +63,15 @@ func freePort(t testing.TB) int {
 	return 0
 }
 
+// Config is what a Pebble does.
+type Config struct {
+	Validity time.Duration     // of certificates
+	Accounts map[string]string // MAC keys by key ID, base64url-encoded; where there are any, an account must be bound to one
+}
+
 // Start runs it until the test ends. Its program is built from the module of
 // tools, two directories above the test's.
-func Start(t testing.TB, validity time.Duration) *Pebble {
+func Start(t testing.TB, c Config) *Pebble {
 	t.Helper()
 	program, err := exec.LookPath("go")
 	if err != nil {
@@ -84,9 +91,11 @@ func Start(t testing.TB, validity time.Duration) *Pebble {
 	cfg := map[string]any{"pebble": map[string]any{
 		"listenAddress": listen, "managementListenAddress": p.management, "certificate": p.CA, "privateKey": filepath.Join(dir, "key.pem"),
 		"httpPort": p.HTTP, "tlsPort": p.TLS, "keyAlgorithm": "ecdsa",
-		"profiles": map[string]any{"default": map[string]any{"description": "short", "validityPeriod": int(validity.Seconds())}},
+		"profiles":                       map[string]any{"default": map[string]any{"description": "short", "validityPeriod": int(c.Validity.Seconds())}},
+		"externalAccountBindingRequired": len(c.Accounts) > 0, "externalAccountMACKeys": c.Accounts,
 	}}
-	p.names = &nameServer{txt: map[string][]string{}}
+	p.TXT = t.TempDir()
+	p.names = &nameServer{txt: map[string][]string{}, dir: p.TXT}
 	p.DNS = serveDNS(t, p.names)
 	text, err := json.Marshal(cfg)
 	if err != nil {
@@ -209,6 +218,17 @@ const (
 type nameServer struct {
 	mu  sync.Mutex
 	txt map[string][]string
+	dir string
+}
+
+// texts are the TXT records of a name.
+func (n *nameServer) texts(name string) []string {
+	name = strings.ToLower(name)
+	lines, err := os.ReadFile(filepath.Join(n.dir, filepath.Base(name)))
+	if err != nil {
+		return n.txt[name]
+	}
+	return append(strings.Fields(string(lines)), n.txt[name]...)
 }
 
 func (n *nameServer) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
@@ -233,7 +253,7 @@ func (n *nameServer) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	case ask.Qtype == dns.TypeA:
 		a.Answer = append(a.Answer, &dns.A{Hdr: dns.RR_Header{Name: ask.Name, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.IPv4(127, 0, 0, 1)})
 	case ask.Qtype == dns.TypeTXT:
-		for _, text := range n.txt[strings.ToLower(ask.Name)] {
+		for _, text := range n.texts(ask.Name) {
 			a.Answer = append(a.Answer, &dns.TXT{Hdr: dns.RR_Header{Name: ask.Name, Rrtype: dns.TypeTXT, Class: dns.ClassINET}, Txt: []string{text}})
 		}
 	case ask.Qtype == dns.TypeSOA && strings.EqualFold(ask.Name, Zone):
