@@ -24,29 +24,29 @@ var errGaveUp = errors.New("the CPE hung up while it waited")
 // admit has an Inform that begins a session wait for its turn at the ACS. Without
 // an error the session has a place, which is given back by admission.Done.
 func (x *exchange) admit(ctx context.Context, device audit.Device) error {
-	g, t := x.gateway, x.tenant
+	g, a := x.gateway, x.acs
 	in := x.inform
 	in.Class, in.Retries = x.urgency()
 	in.Device = g.keyOf(x, device)
 	in.Bytes = int64(cap(x.body.bytes)+cap(x.plain.bytes)) + int64(x.decoder.Size()) + waiterBytes
-	o := g.admission.Offer(t.lane, in)
+	o := g.admission.Offer(a.lane, in)
 	if o.Verdict == admission.Waits {
 		var decided bool
 		if o, decided = x.wait(ctx); !decided {
-			t.informs.gaveUp[in.Class].Inc()
+			a.informs.gaveUp[in.Class].Inc()
 			return errGaveUp
 		}
 	}
 	if o.Verdict == admission.Refused {
 		return x.notAdmitted(o, device)
 	}
-	t.informs.admitted[in.Class].Inc()
+	a.informs.admitted[in.Class].Inc()
 	if o.Waited > 0 {
-		t.informs.waited[in.Class].Inc()
-		t.informs.wait.Update(o.Waited.Seconds())
+		a.informs.waited[in.Class].Inc()
+		a.informs.wait.Update(o.Waited.Seconds())
 	}
 	if o.Observed != "" {
-		t.informs.over(in.Class, o.Observed).Inc()
+		a.informs.over(in.Class, o.Observed).Inc()
 	}
 	return nil
 }
@@ -61,7 +61,7 @@ func (x *exchange) wait(ctx context.Context) (admission.Outcome, bool) {
 	defer cancel()
 	stop := x.conn.h1.WatchHangup(cancel)
 	defer stop()
-	return x.gateway.admission.Wait(ctx, x.tenant.lane, x.inform)
+	return x.gateway.admission.Wait(ctx, x.acs.lane, x.inform)
 }
 
 // urgency reads what an Inform's place in the queue goes by.
@@ -78,18 +78,18 @@ func (x *exchange) urgency() (class cwmp.EventClass, retries int) {
 // notAdmitted refuses an Inform. Its connection is closed: the CPE comes back
 // later than an idle one is kept.
 func (x *exchange) notAdmitted(o admission.Outcome, device audit.Device) error {
-	t, class := x.tenant, x.inform.Class
+	a, class := x.acs, x.inform.Class
 	r := refuse(503, o.Reason, "a session of class %s after %d failures; come back in %s", class, x.inform.Retries, o.RetryAfter)
 	r.retryAfter = o.RetryAfter
-	r.decision = &audit.Decision{By: audit.ByAdmission, Reason: o.Reason, Limit: x.gateway.decisionLimit(t, o.Reason), Class: class.String(), Status: 503, Device: device}
-	t.informs.refused(class, o.Reason).Inc()
+	r.decision = &audit.Decision{By: audit.ByAdmission, Reason: o.Reason, Limit: x.gateway.decisionLimit(a, o.Reason), Class: class.String(), Status: 503, Device: device}
+	a.informs.refused(class, o.Reason).Inc()
 	x.keepAlive = false
 	return r
 }
 
 // decisionLimit is the key that an admission's refusal goes back to, and its
 // value.
-func (g *Gateway) decisionLimit(t *tenant, reason string) string {
+func (g *Gateway) decisionLimit(t *acs, reason string) string {
 	a := &g.cfg.Admission
 	switch reason {
 	case admission.ReasonUpstreamRate:
@@ -213,7 +213,7 @@ func (x *exchange) fared(began time.Time, err error) {
 	case err != nil, x.resp != nil && isOverload(x.resp.Status):
 		how = admission.Ill
 	}
-	x.gateway.admission.Answered(x.tenant.lane, x.gateway.sessions.answered(x.session), time.Since(began), how)
+	x.gateway.admission.Answered(x.acs.lane, x.gateway.sessions.answered(x.session), time.Since(began), how)
 }
 
 // isOverload tells the statuses by which a server, or what stands before it, says

@@ -76,7 +76,7 @@ func (x *exchange) location(value []byte) ([]byte, error) {
 		return value, nil // relative: stays here
 	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
 		return nil, x.redirectElsewhere(value)
-	case u.User == nil && (x.tenant.upstream.IsAuthority(u.Host) || x.tenant.files().IsAuthority(u.Host) || strings.EqualFold(u.Host, string(x.req.Host))):
+	case u.User == nil && (x.tenant.isOwn(u.Host) || strings.EqualFold(u.Host, string(x.req.Host))):
 		if len(x.req.Host) == 0 {
 			u.Host = ""
 			return []byte(requestURI(u)), nil
@@ -110,6 +110,14 @@ func (x *exchange) redirectElsewhere(value []byte) error {
 		host = u.Host
 	}
 	r := refuseACS(503, reasonRedirect, "Location leads to %q, which is neither the tenant's ACS nor among its redirects", host)
-	r.security, r.claimed, r.verified = true, host, x.tenant.upstream.Authority()
+	r.security, r.claimed, r.verified = true, host, x.authority()
 	return r
+}
+
+// authority is that of who answered.
+func (x *exchange) authority() string {
+	if x.acs != nil {
+		return x.acs.node.Authority()
+	}
+	return x.conn.fileLease(x.tenant).Node().Authority()
 }

@@ -9,6 +9,10 @@ import (
 	"github.com/cwmpgate/cwmpgate/proxy/upstream"
 )
 
+func testACS(t *testing.T) []*acs {
+	return []*acs{{node: testNode(t, "http://192.0.2.10:7550")}}
+}
+
 func testNode(t *testing.T, url string) *upstream.Node {
 	t.Helper()
 	var c upstream.Config
@@ -26,9 +30,10 @@ func testNode(t *testing.T, url string) *upstream.Node {
 func TestLocation(t *testing.T) {
 	f := func(in, want string) {
 		t.Helper()
+		nodes := testACS(t)
 		x := &exchange{
-			tenant: &tenant{upstream: testNode(t, "http://192.0.2.10:7550"), redirects: map[string]bool{"other.example.com": true}},
-			conn:   &conn{scheme: []byte("https")}, req: &h1.Request{Host: []byte("gw.example.com:7547")},
+			acs: nodes[0], tenant: &tenant{acses: nodes, redirects: map[string]bool{"other.example.com": true}},
+			conn: &conn{scheme: []byte("https")}, req: &h1.Request{Host: []byte("gw.example.com:7547")},
 		}
 		got, err := x.location([]byte(in))
 		if want == "" {
@@ -66,7 +71,7 @@ func TestLocation(t *testing.T) {
 func TestLocationWithoutHost(t *testing.T) {
 	f := func(in, want string) {
 		t.Helper()
-		x := &exchange{tenant: &tenant{upstream: testNode(t, "http://192.0.2.10:7550")}, conn: &conn{scheme: []byte("https")}, req: &h1.Request{}}
+		x := &exchange{tenant: &tenant{acses: testACS(t)}, conn: &conn{scheme: []byte("https")}, req: &h1.Request{}}
 		if got, err := x.location([]byte(in)); err != nil || string(got) != want {
 			t.Errorf("%q became %q, %v; want %q", in, got, err, want)
 		}

@@ -58,8 +58,8 @@ func (g *Gateway) keepers() (list []keeper) {
 		if t.clients != nil {
 			list = append(list, keeper{"tenant " + t.name, t.clients})
 		}
-		for _, n := range []*upstream.Node{t.upstream, t.fileUpstream} {
-			if n != nil && n.HasTLS() {
+		for _, n := range t.nodes() {
+			if n.HasTLS() {
 				list = append(list, keeper{"tenant " + t.name + " to " + n.Authority(), acsKeeper{n}})
 			}
 		}

@@ -25,16 +25,17 @@ type Listener struct {
 
 // Tenant is one owner of devices: which requests are its, and where they go.
 type Tenant struct {
-	Name         string            `yaml:"name" required:"true" doc:"Name of the tenant in records and metrics."`
-	Match        Match             `yaml:"match" doc:"Which requests are this tenant's; empty: all. The first tenant that matches is taken."`
-	Upstreams    []upstream.Config `yaml:"upstreams" required:"true" doc:"The ACS. This version takes exactly one."`
-	Informs      admission.Rate    `yaml:"informs" doc:"Informs that begin a session, of this tenant: all its ACSes."`
-	Redaction    Redaction         `yaml:"redaction" doc:"How secrets are kept out of the record."`
-	Files        Files             `yaml:"files" doc:"File transfers through the gateway."`
-	Redirects    []string          `yaml:"redirects" doc:"Hosts, other than the tenant's own, that an ACS may redirect CPEs to, as host or host:port."`
-	Identity     string            `yaml:"identity" doc:"What an HTTP user name must equal for the device to count as authenticated: a template of {oui}, {productclass}, {serial} and {mac}."`
-	UserMismatch string            `yaml:"user_mismatch" enum:"pass|refuse" doc:"An Inform with an HTTP user of the form of identity that is another device's: pass leaves it to the ACS, and the record says claimed; refuse answers 403. With a certificate that names the device it is refused always."`
-	Clients      *certs.Clients    `yaml:"client_certificates" doc:"Certificates of this tenant's CPEs, in place of what the listener says."`
+	Name         string              `yaml:"name" required:"true" doc:"Name of the tenant in records and metrics."`
+	Match        Match               `yaml:"match" doc:"Which requests are this tenant's; empty: all. The first tenant that matches is taken."`
+	Upstreams    []upstream.Config   `yaml:"upstreams" required:"true" doc:"The ACS: one node or several of it, which share what they know of devices."`
+	Pool         upstream.PoolConfig `yaml:"pool" doc:"How sessions are shared out among several upstreams."`
+	Informs      admission.Rate      `yaml:"informs" doc:"Informs that begin a session, of this tenant: all its ACSes."`
+	Redaction    Redaction           `yaml:"redaction" doc:"How secrets are kept out of the record."`
+	Files        Files               `yaml:"files" doc:"File transfers through the gateway."`
+	Redirects    []string            `yaml:"redirects" doc:"Hosts, other than the tenant's own, that an ACS may redirect CPEs to, as host or host:port."`
+	Identity     string              `yaml:"identity" doc:"What an HTTP user name must equal for the device to count as authenticated: a template of {oui}, {productclass}, {serial} and {mac}."`
+	UserMismatch string              `yaml:"user_mismatch" enum:"pass|refuse" doc:"An Inform with an HTTP user of the form of identity that is another device's: pass leaves it to the ACS, and the record says claimed; refuse answers 403. With a certificate that names the device it is refused always."`
+	Clients      *certs.Clients      `yaml:"client_certificates" doc:"Certificates of this tenant's CPEs, in place of what the listener says."`
 }
 
 // SetDefaults gives a tenant its defaults before its section is read.
@@ -42,8 +43,13 @@ func (t *Tenant) SetDefaults() { t.Identity, t.UserMismatch = "{oui}-{serial}", 
 
 // Validate reports what no single key's type can tell.
 func (t *Tenant) Validate(at configs.At) {
-	if len(t.Upstreams) > 1 {
-		at.Errorf("upstreams", "%d entries; this version takes exactly one", len(t.Upstreams))
+	names := map[string]bool{}
+	for i := range t.Upstreams {
+		name := t.Upstreams[i].NodeName()
+		if names[name] && name != "" {
+			at.Item("upstreams", i).Errorf("", "%q is there twice: give each a name of its own", name)
+		}
+		names[name] = true
 	}
 	if _, err := identity.ParseTemplate(t.Identity); err != nil {
 		at.Errorf("identity", "%v", err)

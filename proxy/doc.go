@@ -12,6 +12,7 @@
 //	           the ACS's cookies, the connection; one request in flight
 //	admit      within it, an Inform that begins a session: now, after its turn, or 503
 //	take       the session's state: who answers what
+//	connect    a new session, of several nodes: to one that can be reached
 //	record     durable before a byte is sent to the ACS, but for reads
 //	forward    over the session's own connection; the answer read and decoded
 //	recordAnswer   durable before a byte is released to the CPE, but for reads

@@ -42,17 +42,19 @@ func (g *Gateway) finish(s *session, how string) {
 		} else {
 			s.lease.Close()
 		}
+		node := s.acs.Load().node
+		s.tenant.pool.Ended(node)
 		open := s.state.Open()
 		seqs := make([]uint64, 0, len(open))
 		for _, r := range open {
 			seqs = append(seqs, r.Seq)
 		}
 		if p := g.sessions.givePlaceBack(s); p != nil {
-			g.admission.Done(s.tenant.lane, p.answered)
+			g.admission.Done(p.acs.lane, p.answered)
 		}
 		g.metrics.sessionEnded(how).Inc()
 		_, err := g.recorder.SessionEnd(&s.origin, audit.SessionEnd{
-			Begin: s.began, End: g.now(), How: how, Node: s.tenant.upstream.Name(),
+			Begin: s.began, End: g.now(), How: how, Node: node.Name(),
 			Messages: s.stats.messages, Empty: s.stats.empty, BytesIn: s.stats.bytesIn, BytesOut: s.stats.bytesOut,
 			Open: seqs, Undelivered: s.undelivered,
 		})

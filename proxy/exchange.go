@@ -22,6 +22,7 @@ type exchange struct {
 	conn    *conn
 	tenant  *tenant
 	session *session
+	acs     *acs // of its session, or of the one that it asks for
 
 	req     *h1.Request
 	path    string // of the request's target, without query
@@ -33,8 +34,10 @@ type exchange struct {
 	seq     uint64 // of its record, 0 where it has none
 	creds   credentials
 	inform  *admission.Inform // while it asks for its session
-	shown   *certs.Shown      // nil: no certificate that the tenant asks for
-	level   string            // of an Inform's device, one of audit.Identities
+	// Why no node could be reached for a new session.
+	unreachable error
+	shown       *certs.Shown // nil: no certificate that the tenant asks for
+	level       string       // of an Inform's device, one of audit.Identities
 
 	resp        *h1.Response
 	answerBody  buffer
@@ -87,16 +90,22 @@ func (x *exchange) run(ctx context.Context) error {
 		return err
 	}
 	defer x.leave()
-	if err := x.inSession(ctx); err != nil {
+	switch err := x.inSession(ctx); err {
+	case nil, errGaveUp:
+		return err
+	default:
 		x.refuse(err) // here, while the session's facts are this exchange's
+		return nil
 	}
-	return nil
 }
 
 // inSession is the part of the way that has the session's place in flight.
 func (x *exchange) inSession(ctx context.Context) error {
 	if err := x.take(); err != nil {
 		return err
+	}
+	if err := x.connect(ctx); err != nil {
+		return x.failed(err)
 	}
 	if err := x.record(); err != nil {
 		return x.failed(err)

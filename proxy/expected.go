@@ -147,7 +147,7 @@ func (x *exchange) expectFile() {
 		return
 	}
 	u, err := url.Parse(string(rawURL.Trim()))
-	if err != nil || !strings.EqualFold(u.Host, string(x.req.Host)) && !x.tenant.upstream.IsAuthority(u.Host) && !x.tenant.files().IsAuthority(u.Host) {
+	if err != nil || !strings.EqualFold(u.Host, string(x.req.Host)) && !x.tenant.isOwn(u.Host) {
 		return
 	}
 	o := &x.session.origin

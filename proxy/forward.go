@@ -19,16 +19,18 @@ func (x *exchange) forward(ctx context.Context) (err error) {
 		began := time.Now()
 		defer func() { x.fared(began, err) }()
 	}
-	x.fields = x.towardsACS(x.fields[:0], x.tenant.upstream)
+	x.fields = x.towardsACS(x.fields[:0], x.acs.node)
 	began := time.Now()
+	defer func() { x.noteHealth(began, err) }()
+	if x.unreachable != nil {
+		return x.notSent(x.unreachable)
+	}
+	s.sent = true
 	client, resp, err := s.lease.RoundTrip(ctx, &upstream.Request{
 		Method: x.req.Method, Target: x.req.Target, Fields: x.fields, Body: x.body.bytes,
 	})
 	if err != nil {
-		if errors.Is(err, upstream.ErrUnreachable) && x.seq != 0 {
-			s.undelivered = append(s.undelivered, x.seq) // nothing was sent
-		}
-		return acsRefusal(err)
+		return x.notSent(err)
 	}
 	x.resp = resp
 	if err := x.answerBody.readFrom(client, resp.ContentLength, int64(x.gateway.cfg.Limits.Body), "limits.body"); err != nil {
@@ -48,7 +50,7 @@ func (x *exchange) forward(ctx context.Context) (err error) {
 	}
 	// An answer that came late on a connection of another session looks so: an
 	// Inform is answered by an InformResponse (TR-069 section 3.7.1.2).
-	if x.wasInform && x.answer != nil && x.answer.Kind == cwmp.KindRequest && x.tenant.upstream.Reuses() {
+	if x.wasInform && x.answer != nil && x.answer.Kind == cwmp.KindRequest && x.acs.node.Reuses() {
 		return refuseACS(502, reasonSequence, "%s in answer to an Inform, on a connection that may have been another session's", x.answer.Name)
 	}
 	x.learn()
@@ -58,6 +60,14 @@ func (x *exchange) forward(ctx context.Context) (err error) {
 	}
 	x.expectFile()
 	return nil
+}
+
+// notSent refuses a request that the ACS was not sent, or not whole.
+func (x *exchange) notSent(err error) error {
+	if errors.Is(err, upstream.ErrUnreachable) && x.seq != 0 {
+		x.session.undelivered = append(x.session.undelivered, x.seq)
+	}
+	return acsRefusal(err)
 }
 
 // acsRefusal tells what the CPE is answered when the ACS's side failed: 503

@@ -106,12 +106,8 @@ func (g *Gateway) newTenant(c *Tenant, set *metrics.Set) (*tenant, error) {
 	if t.redactor, err = audit.NewRedactor(c.Redaction.Key.Bytes(), c.Redaction.Patterns); err != nil {
 		return nil, fmt.Errorf("redaction: %w", err)
 	}
-	if len(c.Upstreams) != 1 {
-		return nil, fmt.Errorf("upstreams has %d entries; this version takes exactly one", len(c.Upstreams))
-	}
-	t.upstream, err = upstream.New(c.Upstreams[0], g.upstreamOptions())
-	if err != nil {
-		return nil, fmt.Errorf("upstream %s: %w", c.Upstreams[0].URL.String(), err)
+	if err := g.newACSes(t, c, set); err != nil {
+		return nil, err
 	}
 	if c.Files.Upstream != nil {
 		if t.fileUpstream, err = upstream.New(*c.Files.Upstream, g.upstreamOptions()); err != nil {
@@ -125,12 +121,6 @@ func (g *Gateway) newTenant(c *Tenant, set *metrics.Set) (*tenant, error) {
 		}
 	}
 	t.metrics = newTenantMetrics(set, c.Name)
-	t.limits = admission.LaneConfig{
-		Tenant: c.Name, ACS: t.upstream.Name(), OfTenant: c.Informs,
-		Informs: c.Upstreams[0].Informs, Sessions: c.Upstreams[0].Sessions, Adaptive: c.Upstreams[0].Adaptive,
-	}
-	t.lane = g.admission.Lane(t.limits)
-	t.informs = newInformMetrics(set, t.lane, c.Name, t.upstream.Name())
 	return t, nil
 }
 
@@ -193,6 +183,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer cut()
 	var accepting, conns, keeping sync.WaitGroup
 	keeping.Go(func() { g.keepCertificates(ctx) })
+	for _, t := range g.tenants {
+		keeping.Go(func() { t.pool.Run(ctx) })
+	}
 	if g.acme != nil {
 		keeping.Go(func() {
 			if err := g.acme.Run(serving); err != nil {

@@ -21,7 +21,7 @@ import (
 // not be able to send one of them.
 func (t *tenant) setOwnFields() {
 	t.ownFields = make(map[string]bool)
-	for _, n := range []*upstream.Node{t.upstream, t.files()} {
+	for _, n := range t.nodes() {
 		for _, f := range n.Identify().Fields {
 			t.ownFields[upstream.FoldName(f.Name)] = true
 		}

@@ -24,6 +24,7 @@ func (x *exchange) join(ctx context.Context) (done bool, err error) {
 		return false, err
 	case s == nil && x.message == nil:
 		// Some CPEs fetch the challenge with an empty POST.
+		x.choose(audit.Device{})
 		return false, x.begin("", nil)
 	case s == nil:
 		return false, x.orphan()
@@ -116,13 +117,18 @@ func (x *exchange) joinInform(ctx context.Context) error {
 	// A CPE that is challenged may come back on a new connection with nothing
 	// that tells the session: it is admitted already.
 	p := t.handOver(x.conn, key)
-	if p == nil {
-		if err := x.admit(ctx, device); err != nil {
-			return err
-		}
-		p = &place{}
+	if p != nil {
+		// The challenge is that node's.
+		x.acs = p.acs
+		x.tenant.pool.Take(x.acs.node)
+		return x.begin(key, p)
 	}
-	return x.begin(key, p)
+	x.choose(device)
+	if err := x.admit(ctx, device); err != nil {
+		x.tenant.pool.Ended(x.acs.node)
+		return err
+	}
+	return x.begin(key, &place{acs: x.acs})
 }
 
 // nextRound goes on with a session that was challenged. One that began with an
@@ -130,15 +136,16 @@ func (x *exchange) joinInform(ctx context.Context) error {
 func (x *exchange) nextRound(ctx context.Context, s *session, key string, device audit.Device) error {
 	t := x.gateway.sessions
 	admitted := t.isAdmitted(s)
-	if !admitted {
+	at := s.acs.Load()
+	if x.acs = at; !admitted {
 		if err := x.admit(ctx, device); err != nil {
 			return err
 		}
 	}
 	x.supersede(t.rivals(s, x.conn, key))
 	err := x.enter(s)
-	if !admitted && (err != nil || !t.admit(s, &place{})) {
-		x.gateway.admission.Done(x.tenant.lane, false)
+	if !admitted && (err != nil || !t.admit(s, &place{acs: at})) {
+		x.gateway.admission.Done(at.lane, false)
 	}
 	return err
 }
@@ -190,8 +197,12 @@ func (x *exchange) supersede(rivals []*session) {
 // session begins with an empty POST, which has no place.
 func (x *exchange) begin(device string, p *place) (err error) {
 	defer func() {
-		if err != nil && p != nil {
-			x.gateway.admission.Done(x.tenant.lane, p.answered)
+		if err == nil {
+			return
+		}
+		x.tenant.pool.Ended(x.acs.node)
+		if p != nil {
+			x.gateway.admission.Done(p.acs.lane, p.answered)
 		}
 	}()
 	if x.gateway.draining() {
@@ -200,10 +211,11 @@ func (x *exchange) begin(device string, p *place) (err error) {
 	s := &session{
 		id: newSessionID(), cookie: newCookie(), tenant: x.tenant, prefix: x.conn.prefix, began: x.gateway.now(),
 		certificate: x.conn.certificate, certified: x.level == audit.IdentityCertificate,
-		inFlight: make(chan struct{}, 1), state: cwmp.NewSession(), lease: x.tenant.upstream.Lease(), place: p,
+		inFlight: make(chan struct{}, 1), state: cwmp.NewSession(), lease: x.acs.node.Lease(), place: p,
 	}
+	s.acs.Store(x.acs)
 	s.origin = audit.Origin{
-		Tenant: x.tenant.name, Session: s.id, Identity: audit.IdentityClaimed, ACS: x.tenant.upstream.Name(),
+		Tenant: x.tenant.name, Session: s.id, Identity: audit.IdentityClaimed, ACS: x.acs.node.Name(),
 		Redactor: x.tenant.redactor, Connection: x.conn.facts(),
 	}
 	s.inFlight <- struct{}{}
@@ -227,7 +239,7 @@ func (x *exchange) enter(s *session) error {
 		s.release()
 		return refuse(503, reasonOrphan, "session %s ended meanwhile", s.id)
 	}
-	x.session = s
+	x.session, x.acs = s, s.acs.Load()
 	x.gateway.sessions.moved(s, x.conn)
 	x.gateway.stopTimer(s)
 	return nil

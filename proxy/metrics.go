@@ -15,6 +15,7 @@ type gatewayMetrics struct {
 	set              *metrics.Set
 	acsAnswer        *metrics.PrometheusHistogram
 	sessionsBegun    *metrics.Counter
+	movedOn          *metrics.Counter
 	extraEmpty       *metrics.Counter
 	lostAnswers      *metrics.Counter
 	handshakes       *metrics.Counter
@@ -34,6 +35,7 @@ func newGatewayMetrics(set *metrics.Set, g *Gateway) *gatewayMetrics {
 		set:              set,
 		acsAnswer:        set.NewPrometheusHistogram("cwmpgate_acs_answer_seconds"),
 		sessionsBegun:    set.NewCounter("cwmpgate_sessions_begun_total"),
+		movedOn:          set.NewCounter("cwmpgate_sessions_moved_total"),
 		extraEmpty:       set.NewCounter("cwmpgate_extra_empty_posts_total"),
 		lostAnswers:      set.NewCounter("cwmpgate_answers_not_delivered_total"),
 		handshakes:       set.NewCounter("cwmpgate_tls_handshakes_total"),

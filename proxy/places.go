@@ -3,6 +3,7 @@ package proxy
 // place is what a session was admitted with and gives back at its end. The
 // table's lock guards it.
 type place struct {
+	acs      *acs
 	rounds   int  // sessions that it was handed on from
 	answered bool // the ACS has answered an Inform of it
 }

@@ -211,7 +211,7 @@ func (g *Gateway) countRefusal(c *conn, x *exchange, r *refusal) {
 		origin = x.originForRefusal()
 	}
 	if d := r.decision; d != nil {
-		origin.ACS, origin.Identity = x.tenant.upstream.Name(), x.level
+		origin.ACS, origin.Identity = x.acs.node.Name(), x.level
 		d.Peer, d.Source, d.Listener = c.peer, c.prefix.String(), c.listener.name
 		g.recorder.Decision(origin, *d)
 		return

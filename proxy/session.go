@@ -30,7 +30,9 @@ type session struct {
 	inFlight    chan struct{}
 	state       *cwmp.Session
 	origin      audit.Origin
+	acs         atomic.Pointer[acs]
 	lease       *upstream.Lease
+	sent        bool // a request of it may have reached its ACS
 	cookieSent  bool
 	undelivered []uint64
 	timeout     time.Duration // as the SessionTimeout header says, 0 where it does not

@@ -40,7 +40,7 @@ func (x *exchange) stream(ctx context.Context) error {
 // session is touched.
 func (x *exchange) fileOrigin() *audit.Origin {
 	o := &audit.Origin{
-		Tenant: x.tenant.name, Identity: audit.IdentityClaimed, ACS: x.tenant.files().Name(),
+		Tenant: x.tenant.name, Identity: audit.IdentityClaimed, ACS: x.conn.fileLease(x.tenant).Node().Name(),
 		Redactor: x.tenant.redactor, Connection: x.conn.facts(),
 	}
 	x.creds = readCredentials(x.req.Fields)
@@ -129,7 +129,7 @@ func (x *exchange) relayFile(ctx context.Context, t *audit.Transfer) error {
 // sendFile sends the request, with the file if it brings one, and takes the
 // head of the answer.
 func (x *exchange) sendFile(ctx context.Context, lease *upstream.Lease, sent *counter) (*h1.ClientConn, error) {
-	r := &upstream.Request{Method: x.req.Method, Target: x.req.Target, Fields: x.towardsACS(x.fields[:0], x.tenant.files())}
+	r := &upstream.Request{Method: x.req.Method, Target: x.req.Target, Fields: x.towardsACS(x.fields[:0], lease.Node())}
 	if x.req.ContentLength != 0 {
 		body, is, err := sniff(x.conn.h1.Body(), x.req.Fields)
 		if err != nil {
@@ -188,9 +188,23 @@ func messageInFile(r *refusal) error {
 func (c *conn) fileLease(t *tenant) *upstream.Lease {
 	if c.files == nil || c.filesOf != t {
 		c.dropFileLease()
-		c.files, c.filesOf = t.files().Lease(), t
+		c.files, c.filesOf = c.fileNode(t).Lease(), t
 	}
 	return c.files
+}
+
+// fileNode is where the tenant's files are: where it says, or at the ACS, and of
+// that at the node of the connection's session.
+func (c *conn) fileNode(t *tenant) *upstream.Node {
+	if t.fileUpstream != nil {
+		return t.fileUpstream
+	}
+	if s := c.listener.gateway.sessions.of(c); s != nil && s.tenant == t {
+		if a := s.acs.Load(); a != nil {
+			return a.node
+		}
+	}
+	return t.pool.Any(upstream.DeviceKey("", "", c.prefix.String()), c.listener.gateway.now())
 }
 
 func (c *conn) dropFileLease() {

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/cwmpgate/cwmpgate/audit"
-	"github.com/cwmpgate/cwmpgate/policy/admission"
 	"github.com/cwmpgate/cwmpgate/proxy/certs"
 	"github.com/cwmpgate/cwmpgate/proxy/identity"
 	"github.com/cwmpgate/cwmpgate/proxy/upstream"
@@ -17,7 +16,8 @@ type tenant struct {
 	name         string
 	match        Match
 	hosts        map[string]bool
-	upstream     *upstream.Node
+	pool         *upstream.Pool
+	acses        []*acs         // its nodes
 	fileUpstream *upstream.Node // nil: files come from the ACS
 	redactor     *audit.Redactor
 	identity     *identity.Template // of HTTP users
@@ -28,9 +28,6 @@ type tenant struct {
 	redirects    map[string]bool
 	expected     *expected
 	metrics      *tenantMetrics
-	limits       admission.LaneConfig
-	lane         *admission.Lane
-	informs      *informMetrics
 }
 
 // matches tells whether a request is this tenant's.
@@ -44,16 +41,8 @@ func (t *tenant) matches(listener string, host []byte, path string) bool {
 	return t.match.Path == "" || covers(t.match.Path, path)
 }
 
-// files is where the tenant's files are.
-func (t *tenant) files() *upstream.Node {
-	if t.fileUpstream != nil {
-		return t.fileUpstream
-	}
-	return t.upstream
-}
-
 func (t *tenant) close() {
-	t.upstream.Close()
+	t.pool.Close()
 	if t.fileUpstream != nil {
 		t.fileUpstream.Close()
 	}

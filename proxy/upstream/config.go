@@ -18,6 +18,7 @@ import (
 type Config struct {
 	Name       string             `yaml:"name" doc:"Name of the ACS in records and metrics; its host and port where absent."`
 	URL        configs.URL        `yaml:"url" required:"true" doc:"Where the ACS is: scheme http or https, host and port. The path and query of a request stay as the CPE sent them, since Digest covers them."`
+	Weight     int                `yaml:"weight" min:"1" max:"1000" doc:"Its share of sessions, against that of the tenant's other upstreams."`
 	TLS        TLS                `yaml:"tls" doc:"TLS towards an https ACS."`
 	Reuse      string             `yaml:"reuse" enum:"never|clean" doc:"When a connection to the ACS is used by a later session: never, or clean (after a session that ended as it should). Only for ACSes that bind nothing to a connection."`
 	Forwarding string             `yaml:"forwarding" enum:"x-forwarded|forwarded|none" doc:"How the ACS is told the CPE's address: x-forwarded (X-Forwarded-For, -Proto, -Host), forwarded (RFC 7239) or none."`
@@ -43,6 +44,7 @@ func (t *TLS) SetDefaults() { t.MinVersion = "1.2" }
 
 // SetDefaults gives an ACS its defaults before its section is read.
 func (c *Config) SetDefaults() {
+	c.Weight = 1
 	c.Reuse, c.Forwarding, c.MaxIdle, c.IdleTime = "never", "x-forwarded", 64, configs.Duration(4*time.Second)
 }
 
@@ -74,6 +76,14 @@ func (c *Config) Validate(at configs.At) {
 	} else if _, err := c.TLS.read(""); err != nil {
 		at.Errorf("tls", "%v", err)
 	}
+}
+
+// NodeName is what records and metrics call the ACS.
+func (c *Config) NodeName() string {
+	if c.Name == "" {
+		return c.URL.URL().Host
+	}
+	return c.Name
 }
 
 // address returns the host and port to dial.

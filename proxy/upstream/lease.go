@@ -28,6 +28,20 @@ type Lease struct {
 // Lease returns a way to the ACS that nobody else uses.
 func (n *Node) Lease() *Lease { return &Lease{node: n} }
 
+// Node is where the lease leads to.
+func (l *Lease) Node() *Node { return l.node }
+
+// Connect makes the connection before anything is sent, so that it is known
+// whether the ACS can be reached.
+func (l *Lease) Connect(ctx context.Context) error {
+	_, err := l.ready(ctx, false)
+	return err
+}
+
+// Move has the lease lead to another node. It is for who sends over it, and
+// only after Connect has failed.
+func (l *Lease) Move(n *Node) { l.node = n }
+
 // Request is what is sent to the ACS. Body is sent with its length; where
 // Stream is set, Length bytes of it are (chunked where Length is -1).
 type Request struct {

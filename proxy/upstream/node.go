@@ -61,16 +61,13 @@ func New(cfg Config, opt Options) (*Node, error) {
 		return nil, fmt.Errorf("parse url: %w", err)
 	}
 	n := &Node{
-		name: cfg.Name, scheme: u.Scheme, authority: u.Host, forwarding: cfg.Forwarding, opt: opt, files: cfg.TLS, identify: cfg.Identify,
+		name: cfg.NodeName(), scheme: u.Scheme, authority: u.Host, forwarding: cfg.Forwarding, opt: opt, files: cfg.TLS, identify: cfg.Identify,
 		reuse: cfg.Reuse == "clean", maxIdle: cfg.MaxIdle, idleTime: time.Duration(cfg.IdleTime),
 		// Keep-alive probes find an ACS that vanished between two requests.
 		dialer: net.Dialer{KeepAlive: 30 * time.Second},
 	}
 	if n.address, n.host, err = address(u); err != nil {
 		return nil, err
-	}
-	if n.name == "" {
-		n.name = n.authority
 	}
 	if u.Scheme == "https" {
 		if _, err := n.readTLS(); err != nil {
