@@ -435,6 +435,35 @@ GROUP BY
     sender,
     rpc;
 
+-- 0003_proof.sql
+CREATE TABLE IF NOT EXISTS checkpoints_local ON CLUSTER fleet
+(
+    `log` LowCardinality(String),
+    `epoch` UInt64 CODEC(ZSTD(1)),
+    `size` Int64 CODEC(ZSTD(1)),
+    `last` UInt64 CODEC(ZSTD(1)),
+    `note` String CODEC(ZSTD(1))
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{uuid}/{shard}', '{replica}')
+ORDER BY (log, epoch, size, note)
+SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800;
+
+CREATE TABLE IF NOT EXISTS checkpoints ON CLUSTER fleet AS checkpoints_local
+ENGINE = Distributed('fleet', currentDatabase(), checkpoints_local);
+
+CREATE TABLE IF NOT EXISTS removals_local ON CLUSTER fleet
+(
+    `log` LowCardinality(String),
+    `seq` UInt64,
+    `at` DateTime64(3, 'UTC') DEFAULT now64(3)
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{uuid}/{shard}', '{replica}')
+ORDER BY (log, seq)
+SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800;
+
+CREATE TABLE IF NOT EXISTS removals ON CLUSTER fleet AS removals_local
+ENGINE = Distributed('fleet', currentDatabase(), removals_local);
+
 -- views
 CREATE OR REPLACE VIEW view_records ON CLUSTER fleet
 AS SELECT
@@ -463,7 +492,7 @@ FROM
         bytes AS record,
         toUInt32(0) AS item
     FROM ledger AS r
-    WHERE true
+    WHERE bytes != ''
 )
 SETTINGS join_use_nulls = 0;
 
