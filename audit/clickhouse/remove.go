@@ -204,7 +204,7 @@ func (s *Store) forget(ctx context.Context, r audit.Removal, seqs string) error 
 	}
 	for _, some := range devices {
 		err := s.exec(ctx, "INSERT INTO "+s.local("last_values")+" (tenant, serial, oui, class, name, last) SELECT tenant, serial, oui, class, name, m FROM ("+
-			history("(tenant, serial) IN ("+pairs(some)+")", "true")+")")
+			s.writer.history("", "(tenant, serial) IN ("+pairs(some)+")", "true")+")")
 		if err != nil {
 			return fmt.Errorf("insert into last_values: %w", err)
 		}
