@@ -13,6 +13,7 @@ import (
 	"github.com/cwmpgate/cwmpgate/audit/clickhouse/chtest"
 	"github.com/cwmpgate/cwmpgate/audit/sqlite"
 	"github.com/cwmpgate/cwmpgate/audit/storetest"
+	"github.com/cwmpgate/cwmpgate/audit/storetest/gotest"
 	"github.com/cwmpgate/cwmpgate/configs"
 )
 
@@ -38,7 +39,7 @@ func newConfig(e *chtest.Engine, protocol string) Config {
 }
 
 // newStore makes a store that is closed when the test ends.
-func newStore(t testing.TB, c Config) *Store {
+func newStore(t storetest.TB, c Config) *Store {
 	t.Helper()
 	s, err := New(c, false)
 	if err != nil {
@@ -52,7 +53,7 @@ func newStore(t testing.TB, c Config) *Store {
 	return s
 }
 
-func open(t testing.TB, c Config) *Store {
+func open(t storetest.TB, c Config) *Store {
 	t.Helper()
 	s := newStore(t, c)
 	if err := s.Open(t.Context()); err != nil {
@@ -73,7 +74,7 @@ func TestStore(t *testing.T) {
 	}
 	for protocol, groups := range groups {
 		t.Run(protocol, func(t *testing.T) {
-			storetest.Run(t, func(t *testing.T) storetest.Store { return open(t, newConfig(e, protocol)) }, groups...)
+			storetest.Run(gotest.T(t), func(t storetest.T) storetest.Store { return open(t, newConfig(e, protocol)) }, groups...)
 		})
 	}
 }
