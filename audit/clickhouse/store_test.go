@@ -222,3 +222,10 @@ func insist(t *testing.T, s *Store, b *audit.Batch) (failed int) {
 		}
 	}
 }
+
+// TestSeeds tries records made at random; CWMPGATE_SEEDS says how many times.
+func TestSeeds(t *testing.T) {
+	n := gotest.Seeds(t)
+	e := chtest.Start(t)
+	storetest.RunSeeds(gotest.T(t), func(t storetest.T) storetest.Store { return open(t, newConfig(e, "native")) }, 4, 3+n)
+}

@@ -37,3 +37,8 @@ func TestLedger(t *testing.T) {
 func TestRemoval(t *testing.T) {
 	storetest.RunRemoval(gotest.T(t), func(t storetest.T) storetest.Remover { return open(t, filepath.Join(t.TempDir(), "audit.db")) })
 }
+
+// TestSeeds tries records made at random; CWMPGATE_SEEDS says how many times.
+func TestSeeds(t *testing.T) {
+	storetest.RunSeeds(gotest.T(t), func(t storetest.T) storetest.Store { return open(t, filepath.Join(t.TempDir(), "audit.db")) }, 4, 3+gotest.Seeds(t))
+}

@@ -25,7 +25,7 @@ func Run(t T, open func(t T) Store, groups ...string) {
 		tests []test
 	}{
 		{"once", onceTests}, {"changes", changeTests}, {"known", knownTests},
-		{"transfers", transferTests}, {"views", viewTests},
+		{"transfers", transferTests}, {"views", viewTests}, {"fuzzed", fuzzedTests},
 	} {
 		if len(groups) > 0 && !slices.Contains(groups, group.name) {
 			continue

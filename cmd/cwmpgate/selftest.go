@@ -66,7 +66,7 @@ var selftestGroups = []struct {
 	run  func(t storetest.T, open func(t storetest.T) provable)
 }{
 	{"once", suiteGroup("once")}, {"changes", suiteGroup("changes")}, {"known", suiteGroup("known")},
-	{"transfers", suiteGroup("transfers")}, {"views", suiteGroup("views")},
+	{"transfers", suiteGroup("transfers")}, {"views", suiteGroup("views")}, {"fuzzed", suiteGroup("fuzzed")},
 	{"ledger", func(t storetest.T, open func(t storetest.T) provable) {
 		t.Run("ledger", func(t storetest.T) {
 			storetest.RunLedger(t, func(t storetest.T) storetest.Ledger { return open(t) })

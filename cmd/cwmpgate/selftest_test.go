@@ -125,3 +125,18 @@ func TestSelftestFails(t *testing.T) {
 		t.Errorf("%v\n%s", err, &out)
 	}
 }
+
+// TestDemoNight: the example of the docs comes into an empty store, and into no
+// other.
+func TestDemoNight(t *testing.T) {
+	file := plan{acs: "192.0.2.1:7550"}.write(t)
+	if out := mustCLI(t, "demo", "--night", file); !strings.Contains(out, "109 records") {
+		t.Error(out)
+	}
+	if out := mustCLI(t, "audit", "changes", "--config", file, "--since", "2026-11-24T20:00:00Z", "--parameter", "**.DNSServer"); !strings.Contains(out, "203.0.113.66") {
+		t.Error(out)
+	}
+	if code, _, stderr := cli("demo", "--night", file); code != exitUsage || !strings.Contains(stderr, "has records already") {
+		t.Errorf("once more: exit code %d, %s", code, stderr)
+	}
+}

@@ -622,6 +622,14 @@ FROM
                 log,
                 answers
         ),
+        f AS
+        (
+            SELECT DISTINCT
+                log,
+                answers
+            FROM rpcs
+            WHERE (answers > 0) AND (message = 'fault') AND (to_rpc = 'Inform') AND (seq <= (committed[log]))
+        ),
         h AS
         (
             SELECT
@@ -634,7 +642,12 @@ FROM
                 log AS known_log,
                 seq AS known_seq,
                 item AS known_item,
-                action IN ('reported', 'informed', 'read') AS is_known,
+                (action = 'read') OR ((action IN ('reported', 'informed')) AND ((log, seq) NOT IN (
+                    SELECT
+                        log,
+                        answers
+                    FROM f
+                ))) AS is_known,
                 tuple(at, log, seq, item, sent, text, secret) AS known,
                 log,
                 seq,
@@ -690,7 +703,7 @@ FROM
         r.secret AS new_secret,
         r.type AS type,
         multiIf(r.verdict = 'deny', 'denied', r.verdict = 'orphan', 'undelivered', (a.answer.1) = 'response', multiIf((r.rpc NOT IN ('SetParameterValues', 'AddObject', 'DeleteObject', 'Download', 'Upload')) OR ((a.answer.2) = '0'), 'accepted', (a.answer.2) != '1', 'unclear', (r.rpc IN ('Download', 'Upload')), 'accepted', 'accepted-after-reboot'), (a.answer.1) = 'fault', 'refused', s.seq > 0, multiIf(has(s.undelivered, r.seq), 'undelivered', (s.how IN ('clean', 'acs-error')), 'unanswered', 'unknown'), y.started > r.seq, 'unknown', 'unanswered') AS fate,
-        multiIf((r.action IN ('reported', 'informed', 'read')), 'reported', (fate != 'refused') OR (r.action != 'set'), fate, x.seq > 0, 'refused', a.answer.6, 'not-applied', 'refused-no-detail') AS outcome,
+        multiIf((r.action IN ('reported', 'informed')) AND ((a.answer.1) = 'fault'), 'refused', (r.action IN ('reported', 'informed', 'read')), 'reported', (fate != 'refused') OR (r.action != 'set'), fate, x.seq > 0, 'refused', a.answer.6, 'not-applied', 'refused-no-detail') AS outcome,
         if((x.fault.1) != '', x.fault.1, a.answer.4) AS fault_code,
         if((x.fault.2) != '', x.fault.2, a.answer.5) AS fault_text,
         r.key AS key,
