@@ -60,7 +60,7 @@ func expect(want *audit.Rows) (all []*wanted) {
 	for i := range want.Parameters {
 		p := &want.Parameters[i]
 		h, s := headOf(&p.Head), sharedOf(p)
-		s.to = to[p.Seq]
+		s.to = word(to[p.Seq])
 		t.parameters.add(&h, &s, p, p.Action != audit.ActionRefused)
 	}
 	for i := range want.Transfers {

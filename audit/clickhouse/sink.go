@@ -357,7 +357,7 @@ func (w *writer) project(h *head, r *record, known *knowledge, wanted func(b *bl
 	}
 	known.parameters(rows.Parameters[r.parameters.from:r.parameters.to], func(p *audit.ParameterRow, changed bool, s *shared) {
 		if wanted(&t.parameters.block, p.Item) {
-			s.to = to
+			s.to = word(to)
 			t.parameters.add(h, s, p, changed)
 		}
 	})
