@@ -58,11 +58,13 @@ type Gateway struct {
 func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.Set) (*Gateway, error) {
 	g := &Gateway{
 		cfg: cfg, log: log, recorder: recorder, now: time.Now,
-		sessions:   newSessions(cfg.Limits.Sessions, cfg.Limits.SessionsPerAddress, time.Duration(cfg.Timeouts.Linger)),
 		refusalLog: rate.NewLimiter(refusalsLogged, refusalsLoggedAtOnce),
-		gate:       newGate(cfg.Limits), conns: make(map[*conn]bool),
-		buffers: &buffers{budget: newBudget(int64(cfg.Limits.Memory), int64(cfg.Limits.MemoryPerAddress))},
+		conns:      make(map[*conn]bool),
+		buffers:    &buffers{budget: newBudget(int64(cfg.Limits.Memory), int64(cfg.Limits.MemoryPerAddress))},
 	}
+	watched := watched{limits: lowerSet(cfg.Limits.Observe), over: func(limit string) { g.metrics.limitOver(limit).Inc() }}
+	g.gate = newGate(cfg.Limits, watched)
+	g.sessions = newSessions(cfg.Limits.Sessions, cfg.Limits.SessionsPerAddress, time.Duration(cfg.Timeouts.Linger), watched)
 	g.halted = make(chan struct{})
 	g.halt = sync.OnceFunc(func() { close(g.halted) })
 	g.seed = maphash.MakeSeed()

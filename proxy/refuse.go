@@ -125,6 +125,12 @@ func (g *Gateway) limitText(reason string) string {
 		return fmt.Sprintf("over limits.parameters = %d", l.Parameters)
 	case admission.ReasonAddressRate:
 		return "over admission.connections = " + g.cfg.Admission.Connections.String()
+	case "not-a-proxy":
+		return "listeners[].proxy_protocol = required, and it is none of admission.trusted_proxies"
+	case "proxy-header":
+		return "listeners[].proxy_protocol: it does not begin with a PROXY header"
+	case "proxy-header-late":
+		return fmt.Sprintf("listeners[].proxy_protocol: no whole PROXY header in timeouts.handshake = %s", t.Handshake)
 	case "too-many-connections":
 		return fmt.Sprintf("over limits.connections = %d", l.Connections)
 	case "too-many-connections-of-address":

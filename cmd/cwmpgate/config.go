@@ -117,6 +117,9 @@ func (c *config) Validate(at configs.At) {
 			at.Item("listeners", i).Errorf("address", "%s is there twice", l.Address)
 		}
 		addresses[l.Address.String()] = true
+		if l.ProxyProtocol != proxy.ProxyProtocolOff && len(c.Admission.TrustedProxies) == 0 && !at.Wrong("admission") {
+			at.Item("listeners", i).Errorf("proxy_protocol", "nobody is believed: name the load balancers in admission.trusted_proxies")
+		}
 		if l.TLS != nil && len(l.TLS.ACME) > 0 && c.Certificates.ACME == nil && !at.Wrong("certificates") {
 			at.Item("listeners", i).Errorf("tls.acme", "there is no certificates.acme, which says from whom certificates are got")
 		}
