@@ -5,6 +5,7 @@ package certs
 
 import (
 	"crypto/tls"
+	"net"
 	"regexp"
 
 	"github.com/cwmpgate/cwmpgate/configs"
@@ -33,6 +34,11 @@ type SelfSigned struct {
 }
 
 var hostForm = regexp.MustCompile(`^(\*\.)?([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// IsHostName tells whether a CPE may send name by SNI.
+func IsHostName(name string) bool {
+	return len(name) <= 253 && name != "" && name[0] != '*' && hostForm.MatchString(name) && net.ParseIP(name) == nil
+}
 
 // SetDefaults gives a listener its defaults before its section is read.
 func (c *Config) SetDefaults() { c.Profile = ProfileIntermediate }

@@ -40,7 +40,11 @@ func serverOf(t testing.TB, clients Clients, tenants ...*Clients) *Server {
 	if len(tenants) == 0 {
 		tenants = []*Clients{nil}
 	}
-	s, err := New(c, tenants, nil, zerolog.Nop())
+	var behind []Behind
+	for _, t := range tenants {
+		behind = append(behind, Behind{Clients: t})
+	}
+	s, err := New(c, behind, nil, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
