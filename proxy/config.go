@@ -81,6 +81,11 @@ func (t *Tenant) Validate(at configs.At) {
 			at.Item("match.hosts", i).Errorf("", "%q has a port; only the name is compared", h)
 		}
 	}
+	for i, name := range t.Match.SNI {
+		if !certs.IsHostName(strings.ToLower(name)) {
+			at.Item("match.sni", i).Errorf("", "%q is no host name; addresses and wildcards are not compared", name)
+		}
+	}
 	if _, err := audit.NewRedactor(t.Redaction.Key.Bytes(), nil); err != nil && !t.Redaction.Key.IsZero() && !t.Redaction.Key.Absent() {
 		at.Errorf("redaction.key", "%v", err)
 	}
@@ -97,6 +102,7 @@ func (t *Tenant) Validate(at configs.At) {
 // Match says which requests are a tenant's. All that is set must hold.
 type Match struct {
 	Listener string   `yaml:"listener" doc:"Name of the listener."`
+	SNI      []string `yaml:"sni" doc:"Names that the CPE sends in the TLS handshake (SNI), without case. The handshake then asks for this tenant's certificates. A request that is this tenant's but for the name of its connection is answered 421."`
 	Hosts    []string `yaml:"hosts" doc:"Host names in the Host field, without port, without case."`
 	Path     string   `yaml:"path" doc:"The path, or what it begins with where this ends in a slash. Other paths of the ACS are then out of reach."`
 }

@@ -138,6 +138,14 @@ func (c *conn) facts() *audit.Connection {
 	return f
 }
 
+// sni is the name that the CPE sent in its handshake, or "".
+func (c *conn) sni() string {
+	if c.tls == nil {
+		return ""
+	}
+	return c.tls.ServerName
+}
+
 // judge tells what the CPE has shown of itself to a tenant.
 func (c *conn) judge(t *tenant) (*certs.Shown, error) {
 	trust := t.clients

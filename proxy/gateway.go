@@ -88,7 +88,7 @@ func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.
 		}
 		if lc.TLS != nil {
 			var err error
-			if l.tls, err = certs.New(*lc.TLS, clientsBehind(l.name, cfg.Tenants), source(lc.TLS), log); err != nil {
+			if l.tls, err = certs.New(*lc.TLS, behind(l.name, cfg.Tenants), source(lc.TLS), log); err != nil {
 				return nil, fmt.Errorf("listener %s: %w", l.name, err)
 			}
 		}
@@ -99,7 +99,7 @@ func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.
 }
 
 func (g *Gateway) newTenant(c *Tenant, set *metrics.Set) (*tenant, error) {
-	t := &tenant{name: c.Name, expected: newExpected(), match: c.Match, filePaths: c.Files.Paths, hosts: lowerSet(c.Match.Hosts), redirects: lowerSet(c.Redirects)}
+	t := &tenant{name: c.Name, expected: newExpected(), match: c.Match, filePaths: c.Files.Paths, hosts: lowerSet(c.Match.Hosts), sni: lowerSet(c.Match.SNI), redirects: lowerSet(c.Redirects)}
 	var err error
 	t.bindsUser = c.UserMismatch == UserMismatchRefuse
 	if t.identity, err = identity.ParseTemplate(c.Identity); err != nil {
@@ -126,12 +126,11 @@ func (g *Gateway) newTenant(c *Tenant, set *metrics.Set) (*tenant, error) {
 	return t, nil
 }
 
-// clientsBehind is what the tenants ask of CPEs that requests of a listener may
-// be for.
-func clientsBehind(listener string, tenants []Tenant) (out []*certs.Clients) {
+// behind are the tenants that requests of a listener may be for.
+func behind(listener string, tenants []Tenant) (out []certs.Behind) {
 	for i := range tenants {
 		if of := tenants[i].Match.Listener; of == "" || of == listener {
-			out = append(out, tenants[i].Clients)
+			out = append(out, certs.Behind{SNI: slices.Sorted(maps.Keys(lowerSet(tenants[i].Match.SNI))), Clients: tenants[i].Clients})
 		}
 	}
 	return out

@@ -17,6 +17,7 @@ import (
 // their names. docs/http.md lists all.
 const (
 	reasonNoTenant          = "no-tenant"
+	reasonMisdirected       = "misdirected"
 	reasonMethod            = "method-not-allowed"
 	reasonEncoding          = "unknown-content-encoding"
 	reasonInflate           = "broken-compression"
@@ -199,6 +200,8 @@ func peerText(status int) string {
 		return "content coding not supported\n"
 	case 417:
 		return "expectation not supported\n"
+	case 421:
+		return "misdirected request\n"
 	case 431:
 		return "head too large\n"
 	case 502:

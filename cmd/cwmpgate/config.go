@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"slices"
@@ -135,6 +136,11 @@ func (c *config) Validate(at configs.At) {
 		tenants[t.Name] = true
 		if t.Match.Listener != "" && !listeners[t.Match.Listener] && !at.Wrong("listeners") {
 			item.Errorf("match.listener", "no listener is called %q", t.Match.Listener)
+		}
+		if len(t.Match.SNI) > 0 && !at.Wrong("listeners") && !slices.ContainsFunc(c.Listeners, func(l proxy.Listener) bool {
+			return l.TLS != nil && (t.Match.Listener == "" || t.Match.Listener == cmp.Or(l.Name, l.Address.String()))
+		}) {
+			item.Errorf("match.sni", "no listener of the tenant has TLS, so no connection has a name: give the listener tls, or leave sni out")
 		}
 	}
 	for name := range c.Retention.Tenants {
