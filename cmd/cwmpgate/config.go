@@ -133,6 +133,13 @@ func (c *config) Validate(at configs.At) {
 		if t.Match.Listener != "" && !listeners[t.Match.Listener] && !at.Wrong("listeners") {
 			item.Errorf("match.listener", "no listener is called %q", t.Match.Listener)
 		}
+		if t.Auth != nil && t.Auth.TakesBasic() && !t.Auth.BasicInClear && !at.Wrong("listeners") {
+			for _, l := range c.Listeners {
+				if l.TLS == nil && (t.Match.Listener == "" || t.Match.Listener == l.Name) {
+					item.Errorf("authentication.schemes", "basic: listener %q has no TLS, so that everybody on the way would read passwords; match another listener, or set basic_in_clear: true", l.Name)
+				}
+			}
+		}
 	}
 	for name := range c.Retention.Tenants {
 		if !tenants[name] && !at.Wrong("tenants") {
