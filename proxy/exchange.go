@@ -34,7 +34,6 @@ type exchange struct {
 	seq     uint64 // of its record, 0 where it has none
 	creds   credentials
 	login   login
-	stale   bool              // its credentials are right, for a nonce that no longer holds
 	inform  *admission.Inform // while it asks for its session
 	// Why no node could be reached for a new session.
 	unreachable error

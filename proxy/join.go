@@ -99,7 +99,7 @@ func (x *exchange) eachCookie(f func(key sessionKey)) {
 func (x *exchange) joinInform(ctx context.Context) error {
 	t := x.gateway.sessions
 	if x.login.carried { // a session begins with credentials of its own
-		return x.challenge(x.stale)
+		return x.challenge(x.login.stale)
 	}
 	device := deviceOf(x.message)
 	if err := x.identify(device); err != nil {
