@@ -46,6 +46,9 @@ func (t *tenant) matches(listener string, host []byte, path string) bool {
 
 func (t *tenant) close() {
 	t.pool.Close()
+	if t.auth != nil {
+		t.auth.Close()
+	}
 	if t.fileUpstream != nil {
 		t.fileUpstream.Close()
 	}

@@ -116,6 +116,13 @@ func (a *Authenticator) Reload() (changed bool, err error) {
 	return changed, err
 }
 
+// Close gives up idle connections to the webhook.
+func (a *Authenticator) Close() {
+	if w, ok := a.directory.(*webhook); ok {
+		w.client.CloseIdleConnections()
+	}
+}
+
 // Challenges are the values of the WWW-Authenticate fields of a 401.
 func (a *Authenticator) Challenges(source netip.Prefix, stale bool) (values [][]byte) {
 	nonce, suffix := a.nonces.issue(source, a.now()), ""
