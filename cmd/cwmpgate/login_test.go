@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -48,7 +47,7 @@ func usersFile(t testing.TB, dir string, kinds []string, users ...string) {
 func loginPlan(t testing.TB, acs *cwmptest.ACS, keys string) plan {
 	t.Helper()
 	dir := t.TempDir()
-	usersFile(t, dir, []string{auth.KindMD5, auth.KindSHA256, auth.KindBasic}, "00005E-A1", "00005E-A2", "shared")
+	usersFile(t, dir, []string{auth.KindMD5, auth.KindSHA256, auth.KindBasic}, "00005E-A1", "00005E-A2", "shared", "shared-2")
 	if !strings.Contains(keys, "webhook") {
 		keys = "users: users, " + keys
 	}
@@ -278,13 +277,20 @@ func TestLoginOfASession(t *testing.T) {
 	if n := outcome(r, "failed"); n != 0 {
 		t.Errorf("%v counted as failed", n)
 	}
+	shared := dialCaller(t, r.addr)
+	step("the challenge by an empty POST", shared, post(""), 401, false)
+	step("a user of many", shared, inform("S1", shared.digest("MD5", "shared", mustPassword("shared"), "POST", "/acs")), 200, false)
+	other = dialCaller(t, r.addr)
+	step("its session, challenged elsewhere", other, post("", shared.jar), 401, false)
+	step("its session, by another user", other, post("", shared.jar, other.digest("MD5", "shared-2", mustPassword("shared-2"), "POST", "/acs")), 403, false)
+	step("its session, by its own", shared, post("", shared.jar), 204, false)
 	// A challenge keeps nothing of the request, and what is too long closes.
 	long := dialCaller(t, r.addr)
 	if long.say(post(strings.Repeat(" ", 70<<10))); long.last.status != 401 || !long.last.last {
 		t.Errorf("a long one: %+v", long.last)
 	}
 	r.close()
-	if n := len(acs.Informs()); n != 2 {
+	if n := len(acs.Informs()); n != 3 {
 		t.Errorf("the ACS got %d Informs", n)
 	}
 	// Behind a restart nonces are stale, and nobody is asked for the password.
@@ -427,298 +433,29 @@ func TestLoginIdentity(t *testing.T) {
 	}
 }
 
-// TestLoginReload: a gateway that runs takes a change of its users, and says why
-// it does not.
-func TestLoginReload(t *testing.T) {
-	acs := openACS(t, cwmptest.ACSConfig{})
-	p := loginPlan(t, acs, "check_every: 10ms, schemes: [digest-md5], ")
+// TestLoginOfADeviceElsewhere: the rate of a device is its own wherever it is, if
+// its user names it; where many share a user, that of its address.
+func TestLoginOfADeviceElsewhere(t *testing.T) {
+	p := loginPlan(t, openACS(t, cwmptest.ACSConfig{}), "schemes: [basic], ")
+	p.sections += "admission: {device: {mode: enforce, count: 1, per: 24h, burst: 1}}\n"
 	r := start(t, p)
-	logsIn := func(user, password string) bool {
-		c := dialCaller(t, r.addr)
-		defer c.c.Close()
-		c.say(inform("A1"))
-		return c.say(inform("A1", c.digest("MD5", user, password, "POST", "/acs"))) == 200
-	}
-	users := filepath.Join(r.dir, "users")
-	if !logsIn("00005E-A1", mustPassword("00005E-A1")) {
-		t.Fatal("the first file does not hold")
-	}
-	if code, _, stderr := passwd("new secret\nnot this line\n", users, "00005E-A1"); code != 0 {
-		t.Fatal(stderr)
-	}
-	await(t, "the new password holds", func() bool { return r.metrics()[`cwmpgate_users_reloads_total{tenant="home"}`] == 1 })
-	if logsIn("00005E-A1", mustPassword("00005E-A1")) || !logsIn("00005E-A1", "new secret") {
-		t.Error("the new password is not the one that holds")
-	}
-	if err := os.WriteFile(users, []byte("00005E-A1\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	await(t, "the broken file is told", func() bool { return strings.Contains(r.log.String(), "users:1: neither user:bcrypt") })
-	if !logsIn("00005E-A1", "new secret") {
-		t.Error("a broken file took the users away")
-	}
-	if err := os.Remove(users); err != nil {
-		t.Fatal(err)
-	}
-	if code, _, stderr := passwd("third\n", users, "00005E-A1", "--digest", "md5"); code != 0 {
-		t.Fatal(stderr)
-	}
-	await(t, "the third holds", func() bool { return r.metrics()[`cwmpgate_users_reloads_total{tenant="home"}`] == 2 })
-	if !logsIn("00005E-A1", "third") {
-		t.Error("it does not")
-	}
-}
-
-// passwd runs the command with a standard input.
-func passwd(input string, args ...string) (code int, stdout, stderr string) {
-	var out, err logbook
-	root := newRoot()
-	root.SetArgs(append([]string{"passwd"}, args...))
-	root.SetIn(strings.NewReader(input))
-	root.SetOut(&out)
-	root.SetErr(&err)
-	if e := root.ExecuteContext(context.Background()); e != nil {
-		return 1, out.String(), e.Error()
-	}
-	return 0, out.String(), err.String()
-}
-
-// TestPasswd: the file is replaced as a whole, belongs to its owner alone, and
-// keeps what is not the user's.
-func TestPasswd(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "users")
-	link := file + "-link"
-	if err := os.Symlink(file, link); err != nil {
-		t.Fatal(err)
-	}
-	read := func() string {
-		t.Helper()
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		info, err := os.Stat(file)
-		if err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("mode %v, %v", info.Mode(), err)
-		}
-		return string(text)
-	}
-	if code, _, stderr := passwd("one\r\n", file, "a", "--digest", "md5", "--realm", "r"); code != 0 {
-		t.Fatal(stderr)
-	}
-	sum := md5.Sum([]byte("a:r:one"))
-	want := "a:r:" + hex.EncodeToString(sum[:]) + "\n"
-	if got := read(); got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-	if err := os.Chmod(file, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if code, _, stderr := passwd("two", link, "b", "--basic"); code != 0 {
-		t.Fatal(stderr)
-	}
-	if got := read(); !strings.HasPrefix(got, want+"b:$2a$10$") || strings.Count(got, "\n") != 2 {
-		t.Errorf("%q", got)
-	}
-	if code, _, stderr := passwd("", link, "b", "--delete"); code != 0 || read() != want {
-		t.Errorf("%s %q", stderr, read())
-	}
-	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
-		t.Error("the link was replaced")
-	}
-	for _, args := range [][]string{{file, "b", "--delete"}, {file, "a:b"}, {file, ""}, {file, "a", "--digest", "sha-1"}, {file, "a", "--digest", "basic"}, {file, "a", "--digest", ""}, {file + "/no", "a"}} {
-		if code, _, _ := passwd("x\n", args...); code == 0 || read() != want {
-			t.Errorf("%q: exit code %d, %q", args, code, read())
-		}
-	}
-	if code, _, _ := passwd("\n", file, "a"); code == 0 || read() != want {
-		t.Error("an empty password was taken")
-	}
-	if names, _ := filepath.Glob(filepath.Join(filepath.Dir(file), ".users-*")); len(names) > 0 {
-		t.Errorf("left behind: %v", names)
-	}
-}
-
-// TestLoginOfFiles: a file that the ACS asked for needs no login, and its own
-// Authorization passes; others do.
-func TestLoginOfFiles(t *testing.T) {
-	acs := openACS(t, cwmptest.ACSConfig{
-		FileUser: "fw", FilePassword: "fw's", Files: map[string][]byte{"/fw.bin": []byte("firmware"), "/page": []byte("page")},
-		Script: func(i cwmptest.Informed) []cwmptest.Task {
-			return []cwmptest.Task{cwmptest.Download("k", "1 Firmware Upgrade Image", "/fw.bin")}
-		},
-	})
-	get := func(path string, fields ...string) string {
-		return "GET " + path + " HTTP/1.1\r\nHost: acs.example.test\r\n" + strings.Join(append(fields, ""), "\r\n") + "\r\n"
-	}
-	for _, files := range []string{auth.FilesExpected, auth.FilesOpen} {
-		r := start(t, loginPlan(t, acs, "schemes: [basic], files: "+files+", "))
-		mine := basicWith("00005E-A1", mustPassword("00005E-A1"))
-		p := dialCaller(t, r.addr)
-		for _, x := range []struct {
-			what, request    string
-			expected, opened int
-		}{
-			{"before it was asked for", get("/fw.bin", basicWith("fw", "fw's")), 401, 200},
-			{"before, by the CPE's own", get("/fw.bin", mine), 503, 401}, // the ACS wants others
-			{"Inform", inform("A1", mine), 200, 200},
-			{"the Download", "", 200, 200},
-		} {
-			want := x.expected
-			if files == auth.FilesOpen {
-				want = x.opened
-			}
-			if x.request == "" {
-				x.request = post("", p.jar)
-			}
-			if got := p.say(x.request); got != want {
-				t.Errorf("%s, %s: %d, want %d", files, x.what, got, want)
-			}
-		}
-		q := dialCaller(t, r.addr)
-		if status := q.say(get("/fw.bin", basicWith("fw", "fw's"))); status != 200 || q.last.body != "firmware" {
-			t.Errorf("%s: what was asked for: %+v", files, q.last)
-		}
-		want := map[string]int{auth.FilesExpected: 401, auth.FilesOpen: 200}[files]
-		if status := q.say(get("/page", basicWith("fw", "fw's"))); status != want {
-			t.Errorf("%s: another file: %d, want %d", files, status, want)
-		}
-		r.close()
-	}
-}
-
-// TestACSThatChallenges: its challenge does not reach a CPE that has logged in
-// at the gateway.
-func TestACSThatChallenges(t *testing.T) {
-	acs := openACS(t, cwmptest.ACSConfig{Auth: cwmptest.AuthDigest})
-	r := start(t, loginPlan(t, acs, "schemes: [basic], "))
-	p := dialCaller(t, r.addr)
-	if status := p.say(inform("A1", basicWith("00005E-A1", mustPassword("00005E-A1")))); status != 503 || p.last.header.Get("WWW-Authenticate") != "" {
-		t.Errorf("%+v", p.last)
-	}
-	if n := r.metrics()[`cwmpgate_refusals_total{from="acs",reason="acs-challenges"}`]; n != 1 {
-		t.Errorf("%v counted", n)
-	}
-}
-
-// TestLoginByWebhook: down, CPEs are told to come back, or are let in as who
-// they say they are.
-func TestLoginByWebhook(t *testing.T) {
-	acs := openACS(t, cwmptest.ACSConfig{})
 	for _, x := range []struct {
-		on     string
-		status int
-		reason string
-	}{{"refuse", 503, "login-unavailable"}, {"pass", 200, "login-unverified"}} {
-		r := start(t, loginPlan(t, acs, `schemes: [basic], webhook: {url: "http://127.0.0.1:1/", timeout: 500ms, on_failure: `+x.on+"}, "))
-		p := dialCaller(t, r.addr)
-		if status := p.say(inform("A1", basicWith("00005E-A1", mustPassword("00005E-A1")))); status != x.status || status == 503 && p.last.header.Get("Retry-After") == "" {
-			t.Errorf("%s: %+v", x.on, p.last)
-		}
-		if x.status == 200 {
-			p.say(post("", p.jar))
-		}
-		r.close()
-		a := openArchive(t, r.dir)
-		found := false
-		for _, s := range append(ofKind(a.records(), audit.KindSecurity), ofKind(a.records(), audit.KindRefusal)...) {
-			found = found || s.Reason == x.reason
-		}
-		if !found {
-			t.Errorf("%s: no record of %s", x.on, x.reason)
-		}
-		for _, s := range a.rows(audit.Filter{View: audit.ViewSessions}) {
-			if s.text("identity") != "claimed" {
-				t.Errorf("%s: identity %s", x.on, s.text("identity"))
-			}
-		}
-	}
-}
-
-// TestLoginByCurl has another's client log in.
-func TestLoginByCurl(t *testing.T) {
-	curl, err := exec.LookPath("curl")
-	if err != nil {
-		t.Skip("there is no curl here")
-	}
-	acs := openACS(t, cwmptest.ACSConfig{})
-	body := filepath.Join(t.TempDir(), "inform.xml")
-	if err := os.WriteFile(body, []byte(informBody("A1")), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for schemes, how := range map[string]string{
-		"digest-md5": "--digest", "digest-sha-256": "--digest", "digest-sha-256, digest-md5": "--digest", "digest-md5, digest-sha-256, basic": "--digest", "basic": "--basic",
-		"basic, digest-md5": "--anyauth",
+		from, user, serial string
+		status             int
+	}{
+		{"127.0.0.1", "00005E-A1", "A1", 200}, {"127.0.0.2", "00005E-A1", "A1", 503},
+		{"127.0.0.1", "shared", "S1", 200}, {"127.0.0.2", "shared", "S1", 200}, {"127.0.0.2", "shared", "S1", 503},
 	} {
-		p := loginPlan(t, acs, "schemes: ["+schemes+"], ")
-		p.tls = true
-		r := start(t, p)
-		run := func(password string) string {
-			out, err := exec.Command(curl, "--silent", "--max-time", "20", "--cacert", filepath.Join(r.dir, "cwmpgate-selfsigned.pem"), how,
-				"--user", "00005E-A1:"+password, "--header", `SOAPAction: ""`, "--header", "Content-Type: text/xml", "--data-binary", "@"+body,
-				"--output", filepath.Join(r.dir, "answer"), "--write-out", "%{http_code}",
-				"https://localhost:"+r.addr[strings.LastIndexByte(r.addr, ':')+1:]+"/acs?a=b%20c").CombinedOutput()
-			if err != nil {
-				t.Fatalf("curl: %v %s", err, out)
-			}
-			return string(out)
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(x.from)}}
+		c, err := d.Dial("tcp", r.addr)
+		if err != nil {
+			t.Skipf("no second loopback address here: %v", err)
 		}
-		if got := run(mustPassword("00005E-A1")); got != "200" {
-			t.Errorf("%s by %s: %s\n%s", schemes, how, got, r.log)
-		}
-		if got := run("another"); got != "401" {
-			t.Errorf("%s by %s, wrong: %s", schemes, how, got)
-		}
-		r.close()
-	}
-}
-
-// TestCheckOfLogins: what cannot work together is said before it runs.
-func TestCheckOfLogins(t *testing.T) {
-	dir := t.TempDir()
-	usersFile(t, dir, []string{auth.KindMD5}, "00005E-A1")
-	if err := os.WriteFile(filepath.Join(dir, "broken"), []byte("# x\nbob\n:\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("OWN", "x")
-	const frame = `listeners:
-  - {name: cpe, address: ":7547"%s}
-tenants:
-  - name: a
-    upstreams: [{url: "https://192.0.2.1/"}]
-    redaction: {key: "file:k"}
-    %s
-journal: {directory: j}
-`
-	const secure = ", tls: {self_signed: {directory: .}}"
-	for _, x := range []struct{ listener, tenant, want string }{
-		{"", "authentication: {users: users}", ""},
-		{secure, `authentication: {webhook: {url: "https://192.0.2.2/"}, schemes: [basic], acs: {credentials: pass}}`, ""},
-		{"", "authentication: {}", "give users or webhook, and not both"},
-		{"", `authentication: {users: users, webhook: {url: "https://192.0.2.2/"}}`, "give users or webhook, and not both"},
-		{"", "authentication: {users: absent}", "authentication.users: .*absent"},
-		{"", "authentication: {users: broken}", "broken:2: neither user:bcrypt"},
-		{"", "authentication: {users: broken}", "broken:3: no user"},
-		{"", "authentication: {users: users, realm: other}", `no user for digest-md5 in realm "other": cwmpgate passwd`},
-		{secure, "authentication: {users: users, schemes: [basic]}", "no user for basic"},
-		{"", "authentication: {users: users, schemes: [basic, digest-md5]}", `listener "cpe" has no TLS`},
-		{"", "authentication: {users: users, schemes: [digest-md5, digest-md5]}", `"digest-md5" is there twice`},
-		{"", "authentication: {users: users, schemes: [ntlm]}", "digest-sha-256"},
-		{"", `authentication: {users: users, realm: "a\"b"}`, "without quotes"},
-		{"", "authentication: {users: users, acs: {credentials: pass}}", `pass needs schemes: \[basic\]`},
-		{"", "authentication: {users: users, acs: {credentials: own}}", "user and password go with credentials: own"},
-		{"", `authentication: {users: users, acs: {user: "env:OWN"}}`, "user and password go with credentials: own"},
-		{"", `authentication: {webhook: {url: "http://192.0.2.2/"}}`, "passwords would cross the network in clear"},
-		{"", `authentication: {webhook: {url: "https://192.0.2.2/", ca: users}}`, "ca holds no certificate"},
-		{"", "user_mismatch: strict", "strict needs authentication"},
-	} {
-		file := filepath.Join(dir, "cwmpgate.yaml")
-		if err := os.WriteFile(file, fmt.Appendf(nil, frame, x.listener, x.tenant), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		code, _, stderr := cli("check", "--config", file)
-		if (code == 0) != (x.want == "") || !regexp.MustCompile(x.want).MatchString(stderr) {
-			t.Errorf("%s %s: want %q, got exit code %d and\n%s", x.listener, x.tenant, x.want, code, stderr)
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(patience))
+		caller := &caller{t: t, c: c, b: bufio.NewReader(c)}
+		if got := caller.say(inform(x.serial, basicWith(x.user, mustPassword(x.user)))); got != x.status {
+			t.Errorf("%s as %s from %s: %d, want %d", x.serial, x.user, x.from, got, x.status)
 		}
 	}
 }

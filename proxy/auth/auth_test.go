@@ -169,6 +169,7 @@ func TestLogins(t *testing.T) {
 			"another algorithm":   {field("algorithm="+alg, "algorithm="+alg+"-sess"), Challenged},
 			"no qop":              {field("qop=auth, ", ""), Failed},
 			"auth-int":            {field("qop=auth", "qop=auth-int"), Failed},
+			"a parameter twice":   {field() + `, username="alice"`, Failed},
 			"no cnonce":           {field(`cnonce="c0", `, ""), Failed},
 			"nc 0":                {digestField(alg, "alice", "wonder land", b.nonce(here), 0), Failed},
 			"userhash":            {field() + ", userhash=true", Failed},

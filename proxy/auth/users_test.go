@@ -94,6 +94,7 @@ func TestReload(t *testing.T) {
 	if b.try(here, right).Outcome != Accepted || digest(1) != Accepted {
 		t.Error("a broken file is in force")
 	}
+	old := b.users.table.Load()
 	hash, err := bcrypt.GenerateFromPassword([]byte("another"), bcrypt.MinCost)
 	if err != nil {
 		t.Fatal(err)
@@ -101,6 +102,8 @@ func TestReload(t *testing.T) {
 	write("bob:" + string(hash) + "\n")
 	reload(true, "")
 	reload(false, "")
+	// A check that was under way meanwhile says yes by the table before.
+	b.users.right.put(b.users.keys.key("bob", "builder"), old, b.clock.at, time.Hour)
 	if b.try(here, right).Outcome != Failed || b.try(here, wrong).Outcome != Accepted || digest(1) != Failed {
 		t.Error("the new file is not in force")
 	}
@@ -141,6 +144,27 @@ func TestBcryptIsBounded(t *testing.T) {
 	}
 	if got := b.try(here, string(basicOf("alice", "wonder land"))); got.Outcome != Accepted {
 		t.Error(got)
+	}
+}
+
+// TestLongPassword: bcrypt looks at 72 bytes, and more are another password.
+func TestLongPassword(t *testing.T) {
+	b := newBench(t, nil)
+	long := strings.Repeat("x", maxBcryptPassword)
+	hash, err := bcrypt.GenerateFromPassword([]byte(long), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(b.file, []byte("carol:"+string(hash)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if changed, err := b.Reload(); !changed || err != nil {
+		t.Fatal(changed, err)
+	}
+	for password, want := range map[string]Outcome{long: Accepted, long + "x": Failed, long[1:]: Failed} {
+		if got := b.try(here, string(basicOf("carol", password))); got.Outcome != want {
+			t.Errorf("%d bytes: %v, want %v", len(password), got.Outcome, want)
+		}
 	}
 }
 

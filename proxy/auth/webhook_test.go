@@ -36,6 +36,10 @@ func newHook(t *testing.T, secure bool) *hook {
 	h.answer.Store((func(http.ResponseWriter, *http.Request))(nil))
 	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.asked.Add(1)
+		if r.URL.Path != "/logins" { // a redirect was followed
+			io.WriteString(w, `{"accept": true, "ha1": "`+hashOf("SHA-256", "alice:cwmpgate:wonder land")+`"}`)
+			return
+		}
 		if f := h.answer.Load().(func(http.ResponseWriter, *http.Request)); f != nil {
 			f(w, r)
 			return
@@ -156,15 +160,16 @@ func TestWebhookThatFails(t *testing.T) {
 		answer func(http.ResponseWriter, *http.Request)
 		both   bool // it fails Basic as well
 	}{
-		"status 500":   {text(500, `{"accept": true}`), true},
-		"status 204":   {text(204, ""), true},
-		"redirect":     {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/yes", 307) }, true},
-		"nothing":      {text(200, ""), true},
-		"no JSON":      {text(200, "yes"), true},
-		"two values":   {text(200, `{"accept": true}{"accept": true}`), true},
-		"no verdict":   {text(200, `{"ha1": "`+ha1+`"}`), true},
-		"another type": {text(200, `{"accept": "true"}`), true},
-		"too long":     {text(200, `{"accept": true, "x": "`+strings.Repeat("x", maxAnswer)+`"}`), true},
+		"status 500":     {text(500, `{"accept": true}`), true},
+		"status 204":     {text(204, ""), true},
+		"redirect":       {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/yes", 307) }, true},
+		"nothing":        {text(200, ""), true},
+		"no JSON":        {text(200, "yes"), true},
+		"two values":     {text(200, `{"accept": true}{"accept": true}`), true},
+		"no verdict":     {text(200, `{"ha1": "`+ha1+`"}`), true},
+		"another type":   {text(200, `{"accept": "true"}`), true},
+		"too long":       {text(200, `{"accept": true, "x": "`+strings.Repeat("x", maxAnswer)+`"}`), true},
+		"too much space": {text(200, `{"accept": true, "ha1": "`+ha1+`"}`+strings.Repeat(" ", maxAnswer)), true},
 		"cut off": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "90")
 			io.WriteString(w, `{`)
