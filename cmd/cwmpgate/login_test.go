@@ -19,22 +19,29 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/bcrypt"
+
 	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/cwmp/cwmptest"
 	"github.com/cwmpgate/cwmpgate/proxy/auth"
 )
 
-// usersFile writes a file of users as passwd does; the password of each is
-// passwordOf.
-func usersFile(t testing.TB, dir string, kinds []string, users ...string) {
+// usersFile writes a file of users as passwd does, but that bcrypt has the least
+// cost; the password of each is passwordOf.
+func usersFile(t testing.TB, dir string, users ...string) {
 	t.Helper()
 	var text []byte
 	for _, u := range users {
 		password, _ := passwordOf(u)
-		lines, err := auth.Lines(u, password, "cwmpgate", kinds)
+		lines, err := auth.Lines(u, password, "cwmpgate", []string{auth.KindMD5, auth.KindSHA256})
 		if err != nil {
 			t.Fatal(err)
 		}
+		hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, u+":"+string(hash))
 		text, _ = auth.Edit(text, u, "cwmpgate", lines)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "users"), text, 0o600); err != nil {
@@ -47,7 +54,7 @@ func usersFile(t testing.TB, dir string, kinds []string, users ...string) {
 func loginPlan(t testing.TB, acs *cwmptest.ACS, keys string) plan {
 	t.Helper()
 	dir := t.TempDir()
-	usersFile(t, dir, []string{auth.KindMD5, auth.KindSHA256, auth.KindBasic}, "00005E-A1", "00005E-A2", "shared", "shared-2")
+	usersFile(t, dir, "00005E-A1", "00005E-A2", "shared", "shared-2")
 	if !strings.Contains(keys, "webhook") {
 		keys = "users: users, " + keys
 	}

@@ -130,7 +130,13 @@ func TestPasswd(t *testing.T) {
 // TestCheckOfLogins: what cannot work together is said before it runs.
 func TestCheckOfLogins(t *testing.T) {
 	dir := t.TempDir()
-	usersFile(t, dir, []string{auth.KindMD5}, "00005E-A1")
+	digestOnly, err := auth.Lines("00005E-A1", "x", "cwmpgate", []string{auth.KindMD5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "users"), []byte(digestOnly[0]), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(filepath.Join(dir, "broken"), []byte("# x\nbob\n:\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ type credentials struct {
 // of it.
 func parse(field []byte) (c credentials, err error) {
 	if len(field) > maxField {
-		return c, fmt.Errorf("Authorization has %d bytes, over %d", len(field), maxField)
+		return c, fmt.Errorf("the Authorization field has %d bytes, over %d", len(field), maxField)
 	}
 	for _, b := range field {
 		if b < ' ' && b != '\t' || b == 0x7f {
@@ -60,11 +60,11 @@ func parse(field []byte) (c credentials, err error) {
 func parseBasic(token []byte) (c credentials, err error) {
 	plain, err := base64.StdEncoding.Strict().DecodeString(string(token))
 	if err != nil {
-		return c, errors.New("Basic is not base64")
+		return c, errors.New("the credentials of Basic are not base64")
 	}
 	user, password, ok := strings.Cut(string(plain), ":")
 	if !ok {
-		return c, errors.New("Basic has no colon")
+		return c, errors.New("the credentials of Basic have no colon")
 	}
 	if len(password) > maxPassword {
 		return c, fmt.Errorf("a password of %d bytes, over %d", len(password), maxPassword)
@@ -92,7 +92,7 @@ func parseDigest(text string) (c credentials, err error) {
 	}
 	c = credentials{user: p["username"], realm: p["realm"], nonce: p["nonce"], uri: p["uri"], cnonce: p["cnonce"], ncText: p["nc"]}
 	if _, extended := p["username*"]; extended || p["userhash"] != "" && !strings.EqualFold(p["userhash"], "false") {
-		return c, errors.New("Digest with username* or userhash, which were not offered")
+		return c, errors.New("the answer to Digest has username* or userhash, which were not asked for")
 	}
 	var known bool
 	c.algorithm, known = algorithmOf(p["algorithm"])
@@ -102,11 +102,11 @@ func parseDigest(text string) (c credentials, err error) {
 	c.scheme = c.algorithm.scheme()
 	for _, name := range []string{"realm", "nonce", "uri", "response", "nc", "cnonce"} {
 		if p[name] == "" {
-			return c, fmt.Errorf("Digest without %s", name)
+			return c, fmt.Errorf("the answer to Digest has no %s", name)
 		}
 	}
 	if p["qop"] != "auth" {
-		return c, errors.New("Digest without qop=auth")
+		return c, errors.New("the answer to Digest is not of qop=auth")
 	}
 	nc, err := strconv.ParseUint(c.ncText, 16, 32)
 	if err != nil || len(c.ncText) != 8 || nc == 0 {
@@ -131,7 +131,7 @@ func parameters(text string) (map[string]string, error) {
 		name, after, ok := strings.Cut(rest, "=")
 		name = strings.ToLower(strings.TrimRight(name, " \t"))
 		if !ok || !isToken(name) {
-			return nil, errors.New("Digest has a parameter that is none")
+			return nil, errors.New("the answer to Digest has a parameter that is none")
 		}
 		value, after, err := parameterValue(strings.TrimLeft(after, " \t"))
 		if err != nil {
@@ -140,15 +140,15 @@ func parameters(text string) (map[string]string, error) {
 		_, twice := p[name]
 		switch {
 		case twice:
-			return nil, errors.New("Digest has a parameter twice")
+			return nil, errors.New("the answer to Digest has a parameter twice")
 		case len(p) == maxParameters:
-			return nil, fmt.Errorf("Digest has over %d parameters", maxParameters)
+			return nil, fmt.Errorf("the answer to Digest has over %d parameters", maxParameters)
 		case len(value) > maxParameter && name != "uri":
 			return nil, fmt.Errorf("a parameter of Digest has over %d bytes", maxParameter)
 		}
 		p[name] = value
 		if rest = strings.TrimLeft(after, " \t"); rest != "" && rest[0] != ',' {
-			return nil, errors.New("Digest has no comma between two parameters")
+			return nil, errors.New("the answer to Digest has no comma between two parameters")
 		}
 	}
 	return p, nil

@@ -160,9 +160,11 @@ func TestWebhookThatFails(t *testing.T) {
 		answer func(http.ResponseWriter, *http.Request)
 		both   bool // it fails Basic as well
 	}{
-		"status 500":     {text(500, `{"accept": true}`), true},
-		"status 204":     {text(204, ""), true},
-		"redirect":       {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/yes", 307) }, true},
+		"status 500": {text(500, `{"accept": true}`), true},
+		"status 204": {text(204, ""), true},
+		"redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/yes", http.StatusTemporaryRedirect)
+		}, true},
 		"nothing":        {text(200, ""), true},
 		"no JSON":        {text(200, "yes"), true},
 		"two values":     {text(200, `{"accept": true}{"accept": true}`), true},
