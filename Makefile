@@ -67,12 +67,14 @@ fuzz:
 
 # Hours of what the tests do for seconds, with one line of figures at the end:
 # runs of TestLostWrites, kills of TestKillRounds, requests of
-# TestMutatedRequests, renewals of TestACMERenewal, and the time for each fuzz target. A short one:
-# make torture TORTURE_LOST=1000 TORTURE_KILLS=5 TORTURE_MUTATED=1000 TORTURE_RENEWALS=1 TORTURE_FUZZTIME=5s
+# TestMutatedRequests, renewals of TestACMERenewal, logs of TestSeeds in each store, and the time
+# for each fuzz target. A short one:
+# make torture TORTURE_LOST=1000 TORTURE_KILLS=5 TORTURE_MUTATED=1000 TORTURE_RENEWALS=1 TORTURE_SEEDS=5 TORTURE_FUZZTIME=5s
 export TORTURE_LOST     ?= 1000000
 export TORTURE_KILLS    ?= 1000
 export TORTURE_MUTATED  ?= 10000000
 export TORTURE_RENEWALS ?= 20
+export TORTURE_SEEDS    ?= 500
 export TORTURE_FUZZTIME ?= 10m
 export TORTURE_SEED     ?= 1
 torture:

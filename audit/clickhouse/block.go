@@ -40,9 +40,54 @@ func (c *of[T]) reset() {
 	c.rows = c.rows[:0]
 }
 
-// words is a LowCardinality column: its driver looks each value up as an
-// interface, so that it is cheapest to make them once.
-type words = of[any]
+// words is a LowCardinality column. Its driver looks each value up as an
+// interface, but for nil, which it takes for the empty word: so empty ones are
+// nil, and the others are made once.
+type words struct {
+	of[any]
+	made map[string]any
+}
+
+// keptWords is how many words of a column are kept, and longestKept how long they
+// may be.
+const (
+	keptWords   = 4096
+	longestKept = 256
+)
+
+// word is one for the column, of which there are few: most are empty, and of the
+// others the same come again and again.
+func (c *words) word(s string) {
+	if s == "" || len(s) > longestKept {
+		c.add(word(s))
+		return
+	}
+	v, ok := c.made[s]
+	if !ok {
+		if c.made == nil || len(c.made) == keptWords {
+			c.made = make(map[string]any)
+		}
+		s = strings.Clone(s)
+		v = s
+		c.made[s] = v
+	}
+	c.add(v)
+}
+
+// addWords gives a block one more LowCardinality column.
+func addWords(b *block, name string) *words {
+	c := &words{}
+	b.names, b.columns = append(b.names, name), append(b.columns, c)
+	return c
+}
+
+// word is one that many columns share.
+func word(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
 
 // add gives a block one more column.
 func add[T any](b *block, name string) *of[T] {

@@ -1,6 +1,7 @@
 package clickhouse
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -30,7 +31,16 @@ type told struct {
 	cut    uint64
 	sha256 string
 	fresh  bool // told by this cut
+	none   bool // nothing is known: what was told was taken back
 }
+
+// Nothing known stands in last_values as a value of this type, which no message
+// can have; a value that is known again since a later one was taken back has this
+// number in the place of that one, and so stands behind it.
+const (
+	noneKind     = "\x00"
+	restoredItem = math.MaxUint32
+)
 
 func toldBy(p *audit.ParameterRow) told {
 	k := told{at: bounded(p.At), log: p.Log, seq: p.Seq, item: uint32(p.Item), secret: p.Secret, kind: p.Type, cut: uint64(max(p.Cut, 0)), sha256: p.SHA256}
@@ -105,6 +115,7 @@ func (d *device) tell(p *audit.ParameterRow, reported bool) (write, changed bool
 	now := toldBy(p)
 	now.fresh = true
 	last, ok := d.known[p.Name]
+	ok = ok && !last.none
 	if ok && last.same(&now) {
 		if reported {
 			d.known[p.Name] = &now
@@ -118,7 +129,7 @@ func (d *device) tell(p *audit.ParameterRow, reported bool) (write, changed bool
 // accept makes known what a SetParameterValues asked for. A value that the
 // CPE has told since then stays: it stands behind the request in the log.
 func (d *device) accept(name string, k told) {
-	if now, ok := d.known[name]; ok && k.before(now) {
+	if now, ok := d.known[name]; ok && !now.none && k.before(now) {
 		return
 	}
 	k.fresh = true
@@ -127,6 +138,12 @@ func (d *device) accept(name string, k told) {
 
 func tells(p *audit.ParameterRow) bool {
 	return p.Action == audit.ActionRead || p.Action == audit.ActionInformed || p.Action == audit.ActionReported
+}
+
+// refuses says whether a message is the fault by which an ACS answers an Inform:
+// what that told is then not known.
+func refuses(r *audit.RPCRow) bool {
+	return r.To == "Inform" && r.Message == "fault" && r.Answers != 0
 }
 
 // accepts says whether a message is the answer by which a CPE takes what was

@@ -99,7 +99,7 @@ func TestMigrations(t *testing.T) {
 		if err := (*s.conn.Load()).Exec(t.Context(), "INSERT INTO migrations (version, name, checksum) SELECT 99, 'x', 'y'"); err != nil {
 			t.Fatal(err)
 		}
-		wantSchemaError(t, c, "its schema has version 99, of a newer cwmpgate; this one knows 2")
+		wantSchemaError(t, c, "its schema has version 99, of a newer cwmpgate; this one knows 3")
 	})
 	t.Run("read only", func(t *testing.T) {
 		c := newConfig(e, "http")

@@ -179,7 +179,7 @@ func (q *where) statement(ctx context.Context, s *Store, f audit.Filter) (string
 		}
 		if newest && f.View == audit.ViewRecords {
 			// By the times alone first, so that the bytes are read of few rows.
-			c.Where += fmt.Sprintf(" AND at >= (SELECT min(at) FROM (SELECT at FROM ledger WHERE true%s ORDER BY at DESC%s))", q.text, limit)
+			c.Where += fmt.Sprintf(" AND at >= (SELECT min(at) FROM (SELECT at FROM ledger WHERE salt != ''%s ORDER BY at DESC%s))", q.text, limit)
 		}
 	}
 	if f.View != audit.ViewRecords {

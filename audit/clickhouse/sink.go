@@ -351,11 +351,13 @@ func (w *writer) project(h *head, r *record, known *knowledge, wanted func(b *bl
 		}
 		if accepts(row) {
 			known.accept(recordKey{row.Log, row.Answers})
+		} else if refuses(row) {
+			known.refuse(recordKey{row.Log, row.Answers})
 		}
 	}
 	known.parameters(rows.Parameters[r.parameters.from:r.parameters.to], func(p *audit.ParameterRow, changed bool, s *shared) {
 		if wanted(&t.parameters.block, p.Item) {
-			s.to = to
+			s.to = word(to)
 			t.parameters.add(h, s, p, changed)
 		}
 	})

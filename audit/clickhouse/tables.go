@@ -17,7 +17,7 @@ type head struct {
 
 func headOf(h *audit.Head) head {
 	return head{
-		log: h.Log, node: h.Node, tenant: h.Tenant, manufacturer: h.Manufacturer, oui: h.OUI, class: h.Class, identity: h.Identity,
+		log: word(h.Log), node: word(h.Node), tenant: word(h.Tenant), manufacturer: word(h.Manufacturer), oui: word(h.OUI), class: word(h.Class), identity: word(h.Identity),
 		serial: h.Serial, session: h.Session, at: bounded(h.At), seq: h.Seq, n: uint32(h.N),
 	}
 }
@@ -35,13 +35,13 @@ type heads struct {
 func (t *heads) make(table string, items bool) {
 	b := &t.block
 	b.table = table
-	t.log, t.seq = add[any](b, "log"), add[uint64](b, "seq")
+	t.log, t.seq = addWords(b, "log"), add[uint64](b, "seq")
 	if items {
 		t.item = add[uint32](b, "item")
 	}
-	t.at, t.node, t.tenant, t.manufacturer = add[time.Time](b, "at"), add[any](b, "node"), add[any](b, "tenant"), add[any](b, "manufacturer")
-	t.oui, t.class, t.serial, t.session = add[any](b, "oui"), add[any](b, "class"), add[string](b, "serial"), add[string](b, "session")
-	t.n, t.identity = add[uint32](b, "n"), add[any](b, "identity")
+	t.at, t.node, t.tenant, t.manufacturer = add[time.Time](b, "at"), addWords(b, "node"), addWords(b, "tenant"), addWords(b, "manufacturer")
+	t.oui, t.class, t.serial, t.session = addWords(b, "oui"), addWords(b, "class"), add[string](b, "serial"), add[string](b, "session")
+	t.n, t.identity = add[uint32](b, "n"), addWords(b, "identity")
 }
 
 func (t *heads) add(h *head, item int) {
@@ -74,7 +74,7 @@ func newLedger() *ledgerTable {
 	t := &ledgerTable{}
 	t.make("ledger", false)
 	b := &t.block
-	t.kind, t.leaf, t.salt, t.bytes = add[any](b, "kind"), add[[]byte](b, "leaf"), add[[]byte](b, "salt"), add[[]byte](b, "bytes")
+	t.kind, t.leaf, t.salt, t.bytes = addWords(b, "kind"), add[[]byte](b, "leaf"), add[[]byte](b, "salt"), add[[]byte](b, "bytes")
 	return t
 }
 
@@ -106,7 +106,7 @@ func newRPCs(table string) *rpcsTable {
 		"sender": &t.sender, "acs": &t.acs, "rpc": &t.rpc, "to_rpc": &t.to, "message": &t.message, "cwmp": &t.cwmp, "verdict": &t.verdict,
 		"fault_code": &t.faultCode, "status": &t.status, "retry_count": &t.retryCount, "listener": &t.listener, "tls": &t.tls, "cipher": &t.cipher, "sni": &t.sni,
 	} {
-		*c = add[any](b, name)
+		*c = addWords(b, name)
 	}
 	for name, c := range map[string]**of[string]{
 		"cwmp_id": &t.id, "fault_text": &t.faultText, "command_key": &t.commandKey, "parameter_key": &t.parameterKey, "time_text": &t.timeText,
@@ -124,20 +124,20 @@ func newRPCs(table string) *rpcsTable {
 
 func (t *rpcsTable) add(h *head, r *audit.RPCRow) {
 	t.heads.add(h, 0)
-	t.sender.add(r.From)
-	t.acs.add(r.ACS)
-	t.rpc.add(r.RPC)
-	t.to.add(r.To)
-	t.message.add(r.Message)
-	t.cwmp.add(r.CWMP)
-	t.verdict.add(r.Verdict)
-	t.faultCode.add(r.FaultCode)
-	t.status.add(r.Status)
-	t.retryCount.add(r.RetryCount)
-	t.listener.add(r.Listener)
-	t.tls.add(r.TLS)
-	t.cipher.add(r.Cipher)
-	t.sni.add(r.SNI)
+	t.sender.word(r.From)
+	t.acs.word(r.ACS)
+	t.rpc.word(r.RPC)
+	t.to.word(r.To)
+	t.message.word(r.Message)
+	t.cwmp.word(r.CWMP)
+	t.verdict.word(r.Verdict)
+	t.faultCode.word(r.FaultCode)
+	t.status.word(r.Status)
+	t.retryCount.word(r.RetryCount)
+	t.listener.word(r.Listener)
+	t.tls.word(r.TLS)
+	t.cipher.word(r.Cipher)
+	t.sni.word(r.SNI)
 	t.id.add(r.ID)
 	t.faultText.add(r.FaultString)
 	t.commandKey.add(r.CommandKey)
@@ -185,7 +185,7 @@ func newParameters(table string) *parametersTable {
 		"sender": &t.sender, "acs": &t.acs, "rpc": &t.rpc, "to_rpc": &t.to, "verdict": &t.verdict, "action": &t.action, "name": &t.name,
 		"type": &t.kind, "fault_code": &t.faultCode, "notification": &t.notification, "access_list": &t.accessList,
 	} {
-		*c = add[any](b, name)
+		*c = addWords(b, name)
 	}
 	t.secret, t.sha256, t.key, t.faultText = add[string](b, "secret"), add[string](b, "sha256"), add[string](b, "key"), add[string](b, "fault_text")
 	t.value, t.answers, t.cut, t.changed = add[*string](b, "value"), add[uint64](b, "answers"), add[uint64](b, "cut"), add[bool](b, "changed")
@@ -193,10 +193,10 @@ func newParameters(table string) *parametersTable {
 }
 
 // shared is what the parameter rows of one record share beside their head.
-type shared struct{ sender, acs, rpc, to, verdict, action any }
+type shared struct{ sender, acs, rpc, to, verdict any }
 
 func sharedOf(p *audit.ParameterRow) shared {
-	return shared{p.From, p.ACS, p.RPC, nil, p.Verdict, p.Action}
+	return shared{word(p.From), word(p.ACS), word(p.RPC), nil, word(p.Verdict)}
 }
 
 func (t *parametersTable) add(h *head, s *shared, p *audit.ParameterRow, changed bool) {
@@ -206,15 +206,12 @@ func (t *parametersTable) add(h *head, s *shared, p *audit.ParameterRow, changed
 	t.rpc.add(s.rpc)
 	t.to.add(s.to)
 	t.verdict.add(s.verdict)
-	if s.action != p.Action {
-		s.action = p.Action
-	}
-	t.action.add(s.action)
-	t.name.add(p.Name)
-	t.kind.add(p.Type)
-	t.faultCode.add(p.FaultCode)
-	t.notification.add(p.Notification)
-	t.accessList.add(p.AccessList)
+	t.action.word(p.Action)
+	t.name.word(p.Name)
+	t.kind.word(p.Type)
+	t.faultCode.word(p.FaultCode)
+	t.notification.word(p.Notification)
+	t.accessList.word(p.AccessList)
 	t.secret.add(p.Secret)
 	t.sha256.add(p.SHA256)
 	t.key.add(p.Key)
@@ -243,7 +240,7 @@ func newTransfers(table string) *transfersTable {
 		"step": &t.step, "sender": &t.sender, "acs": &t.acs, "rpc": &t.rpc, "to_rpc": &t.to, "verdict": &t.verdict, "file_type": &t.fileType,
 		"status": &t.status, "fault_code": &t.faultCode, "is_download": &t.isDownload, "method": &t.method,
 	} {
-		*c = add[any](b, name)
+		*c = addWords(b, name)
 	}
 	for name, c := range map[string]**of[string]{
 		"command_key": &t.commandKey, "url": &t.url, "path": &t.path, "file_size": &t.fileSize, "target": &t.target, "fault_text": &t.faultText,
@@ -260,17 +257,17 @@ func newTransfers(table string) *transfersTable {
 
 func (t *transfersTable) add(h *head, r *audit.TransferRow, to string) {
 	t.heads.add(h, r.Item)
-	t.step.add(r.Step)
-	t.sender.add(r.From)
-	t.acs.add(r.ACS)
-	t.rpc.add(r.RPC)
-	t.to.add(to)
-	t.verdict.add(r.Verdict)
-	t.fileType.add(r.FileType)
-	t.status.add(r.Status)
-	t.faultCode.add(r.FaultCode)
-	t.isDownload.add(r.IsDownload)
-	t.method.add(r.Method)
+	t.step.word(r.Step)
+	t.sender.word(r.From)
+	t.acs.word(r.ACS)
+	t.rpc.word(r.RPC)
+	t.to.word(to)
+	t.verdict.word(r.Verdict)
+	t.fileType.word(r.FileType)
+	t.status.word(r.Status)
+	t.faultCode.word(r.FaultCode)
+	t.isDownload.word(r.IsDownload)
+	t.method.word(r.Method)
 	t.commandKey.add(r.CommandKey)
 	t.url.add(r.URL)
 	t.path.add(r.Path)
@@ -312,8 +309,8 @@ func newSessions(table string) *sessionsTable {
 	t := &sessionsTable{}
 	t.make(table, false)
 	b := &t.block
-	t.acs, t.acsNode, t.how = add[any](b, "acs"), add[any](b, "acs_node"), add[any](b, "how")
-	t.listener, t.tls, t.sni = add[any](b, "listener"), add[any](b, "tls"), add[any](b, "sni")
+	t.acs, t.acsNode, t.how = addWords(b, "acs"), addWords(b, "acs_node"), addWords(b, "how")
+	t.listener, t.tls, t.sni = addWords(b, "listener"), addWords(b, "tls"), addWords(b, "sni")
 	t.peer, t.certificate = add[string](b, "peer"), add[string](b, "certificate")
 	t.begun, t.ended = add[*time.Time](b, "begun"), add[*time.Time](b, "ended")
 	t.messages, t.empty = add[uint32](b, "messages"), add[uint32](b, "empty")
@@ -324,12 +321,12 @@ func newSessions(table string) *sessionsTable {
 
 func (t *sessionsTable) add(h *head, s *audit.SessionRow) {
 	t.heads.add(h, 0)
-	t.acs.add(s.ACS)
-	t.acsNode.add(s.ACSNode)
-	t.how.add(s.How)
-	t.listener.add(s.Listener)
-	t.tls.add(s.TLS)
-	t.sni.add(s.SNI)
+	t.acs.word(s.ACS)
+	t.acsNode.word(s.ACSNode)
+	t.how.word(s.How)
+	t.listener.word(s.Listener)
+	t.tls.word(s.TLS)
+	t.sni.word(s.SNI)
 	t.peer.add(s.Peer)
 	t.certificate.add(s.CertificateSubject)
 	t.begun.add(nullable(s.Begin))
@@ -355,7 +352,7 @@ func newRefusals(table string) *refusalsTable {
 	t := &refusalsTable{}
 	t.make(table, false)
 	b := &t.block
-	t.sender, t.reason, t.listener, t.acs = add[any](b, "sender"), add[any](b, "reason"), add[any](b, "listener"), add[any](b, "acs")
+	t.sender, t.reason, t.listener, t.acs = addWords(b, "sender"), addWords(b, "reason"), addWords(b, "listener"), addWords(b, "acs")
 	t.path, t.peer = add[string](b, "path"), add[string](b, "peer")
 	t.offset, t.size = add[*int64](b, "offset"), add[*int64](b, "size")
 	t.status, t.count = add[uint16](b, "status"), add[uint32](b, "count")
@@ -364,10 +361,10 @@ func newRefusals(table string) *refusalsTable {
 
 func (t *refusalsTable) add(h *head, r *audit.RefusalRow) {
 	t.heads.add(h, 0)
-	t.sender.add(r.From)
-	t.reason.add(r.Reason)
-	t.listener.add(r.Listener)
-	t.acs.add(r.ACS)
+	t.sender.word(r.From)
+	t.reason.word(r.Reason)
+	t.listener.word(r.Listener)
+	t.acs.word(r.ACS)
 	t.path.add(r.Path)
 	t.peer.add(r.Peer)
 	var offset, size *int64
@@ -394,7 +391,7 @@ func newSecurity(table string) *securityTable {
 	t := &securityTable{}
 	t.make(table, false)
 	b := &t.block
-	t.reason, t.listener, t.acs = add[any](b, "reason"), add[any](b, "listener"), add[any](b, "acs")
+	t.reason, t.listener, t.acs = addWords(b, "reason"), addWords(b, "listener"), addWords(b, "acs")
 	t.claimed, t.verified, t.peer = add[string](b, "claimed"), add[string](b, "verified"), add[string](b, "peer")
 	t.count = add[uint32](b, "count")
 	return t
@@ -402,9 +399,9 @@ func newSecurity(table string) *securityTable {
 
 func (t *securityTable) add(h *head, r *audit.SecurityRow) {
 	t.heads.add(h, 0)
-	t.reason.add(r.Reason)
-	t.listener.add(r.Listener)
-	t.acs.add(r.ACS)
+	t.reason.word(r.Reason)
+	t.listener.word(r.Listener)
+	t.acs.word(r.ACS)
 	t.claimed.add(r.Claimed)
 	t.verified.add(r.Verified)
 	t.peer.add(r.Peer)
@@ -423,8 +420,8 @@ func newDecisions(table string) *decisionsTable {
 	t := &decisionsTable{}
 	t.make(table, false)
 	b := &t.block
-	t.by, t.reason, t.limit, t.kind = add[any](b, "decided_by"), add[any](b, "reason"), add[any](b, "limit_text"), add[any](b, "inform_class")
-	t.acs, t.listener = add[any](b, "acs"), add[any](b, "listener")
+	t.by, t.reason, t.limit, t.kind = addWords(b, "decided_by"), addWords(b, "reason"), addWords(b, "limit_text"), addWords(b, "inform_class")
+	t.acs, t.listener = addWords(b, "acs"), addWords(b, "listener")
 	t.peer, t.source = add[string](b, "peer"), add[string](b, "source")
 	t.status, t.count = add[uint16](b, "status"), add[uint32](b, "count")
 	return t
@@ -432,12 +429,12 @@ func newDecisions(table string) *decisionsTable {
 
 func (t *decisionsTable) add(h *head, r *audit.DecisionRow) {
 	t.heads.add(h, 0)
-	t.by.add(r.By)
-	t.reason.add(r.Reason)
-	t.limit.add(r.Limit)
-	t.kind.add(r.Class)
-	t.acs.add(r.ACS)
-	t.listener.add(r.Listener)
+	t.by.word(r.By)
+	t.reason.word(r.Reason)
+	t.limit.word(r.Limit)
+	t.kind.word(r.Class)
+	t.acs.word(r.ACS)
+	t.listener.word(r.Listener)
 	t.peer.add(r.Peer)
 	t.source.add(r.Source)
 	t.status.add(uint16(r.Status))
@@ -454,13 +451,13 @@ func newSystem(table string) *systemTable {
 	t := &systemTable{}
 	t.make(table, false)
 	b := &t.block
-	t.what, t.why, t.detail = add[any](b, "what"), add[string](b, "why"), add[string](b, "detail")
+	t.what, t.why, t.detail = addWords(b, "what"), add[string](b, "why"), add[string](b, "detail")
 	return t
 }
 
 func (t *systemTable) add(h *head, r *audit.SystemRow) {
 	t.heads.add(h, 0)
-	t.what.add(r.What)
+	t.what.word(r.What)
 	t.why.add(r.Why)
 	t.detail.add(r.Detail)
 }
@@ -476,17 +473,17 @@ type latestTable struct {
 func newLatest() *latestTable {
 	t := &latestTable{block: block{table: "last_values"}}
 	b := &t.block
-	t.tenant, t.serial, t.oui, t.class = add[any](b, "tenant"), add[string](b, "serial"), add[any](b, "oui"), add[any](b, "class")
-	t.name, t.last = add[any](b, "name"), add[any](b, "last")
+	t.tenant, t.serial, t.oui, t.class = addWords(b, "tenant"), add[string](b, "serial"), addWords(b, "oui"), addWords(b, "class")
+	t.name, t.last = addWords(b, "name"), add[any](b, "last")
 	return t
 }
 
 func (t *latestTable) add(d *device, name string, k *told) {
-	t.tenant.add(d.key.tenant)
+	t.tenant.word(d.key.tenant)
 	t.serial.add(d.key.serial)
-	t.oui.add(d.key.oui)
-	t.class.add(d.key.class)
-	t.name.add(name)
+	t.oui.word(d.key.oui)
+	t.class.word(d.key.class)
+	t.name.word(name)
 	t.last.add([]any{k.at, k.log, k.seq, k.item, k.sent, k.value, k.secret, k.kind, k.cut, k.sha256})
 	t.end(k.seq, int(k.item))
 }

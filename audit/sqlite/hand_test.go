@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"github.com/cwmpgate/cwmpgate/audit/storetest"
+	"github.com/cwmpgate/cwmpgate/audit/storetest/gotest"
 	"github.com/cwmpgate/cwmpgate/audit/verify"
 )
 
 // TestVerify tampers with a store's file.
 func TestVerify(t *testing.T) {
-	storetest.RunVerify(t, func(t *testing.T) (storetest.Ledger, storetest.Hand) {
+	storetest.RunVerify(gotest.T(t), func(t storetest.T) (storetest.Ledger, storetest.Hand) {
 		file := filepath.Join(t.TempDir(), "audit.db")
 		s := open(t, file)
 		db, err := sql.Open("sqlite", file)
@@ -76,14 +77,14 @@ func TestColumns(t *testing.T) {
 type hand struct{ db *sql.DB }
 
 // run runs a statement in which :log stands for the number of the log.
-func (h hand) run(t *testing.T, log, statement string, args ...any) {
+func (h hand) run(t storetest.TB, log, statement string, args ...any) {
 	t.Helper()
 	if h.try(t, log, statement, args...) == 0 {
 		t.Fatalf("%s: no row", statement)
 	}
 }
 
-func (h hand) try(t *testing.T, log, statement string, args ...any) int64 {
+func (h hand) try(t storetest.TB, log, statement string, args ...any) int64 {
 	t.Helper()
 	statement = strings.ReplaceAll(statement, ":log", "(SELECT id FROM logs WHERE log = '"+log+"')")
 	r, err := h.db.ExecContext(t.Context(), statement, args...)
@@ -97,7 +98,7 @@ func (h hand) try(t *testing.T, log, statement string, args ...any) int64 {
 	return n
 }
 
-func (h hand) Take(t *testing.T, log string, first, last uint64) {
+func (h hand) Take(t storetest.TB, log string, first, last uint64) {
 	t.Helper()
 	h.run(t, log, "DELETE FROM ledger WHERE log = :log AND seq BETWEEN ? AND ?", int64(first), int64(last))
 	for _, table := range projections {
@@ -105,34 +106,34 @@ func (h hand) Take(t *testing.T, log string, first, last uint64) {
 	}
 }
 
-func (h hand) Forge(t *testing.T, log string, seq uint64, leaf, salt, record []byte) {
+func (h hand) Forge(t storetest.TB, log string, seq uint64, leaf, salt, record []byte) {
 	t.Helper()
 	h.run(t, log, "UPDATE ledger SET leaf = ?, salt = coalesce(?, X''), bytes = coalesce(?, X'') WHERE log = :log AND seq = ?", leaf, salt, record, int64(seq))
 }
 
-func (h hand) Double(t *testing.T, log string, seq uint64) {
+func (h hand) Double(t storetest.TB, log string, seq uint64) {
 	t.Helper()
 	h.try(t, log, "DROP INDEX ledger_place")
 	h.run(t, log, `INSERT INTO ledger (log, seq, at, kind, node, tenant, device, session, n, identity, leaf, salt, bytes)
 		SELECT log, seq, at, kind, node, tenant, device, session, n, identity, leaf, salt, bytes FROM ledger WHERE log = :log AND seq = ?`, int64(seq))
 }
 
-func (h hand) Alter(t *testing.T, log string, seq uint64) {
+func (h hand) Alter(t storetest.TB, log string, seq uint64) {
 	t.Helper()
 	h.run(t, log, "UPDATE parameters SET value = 'innocent' WHERE log = :log AND seq = ?", int64(seq))
 }
 
-func (h hand) TakeRow(t *testing.T, log string, seq uint64) {
+func (h hand) TakeRow(t storetest.TB, log string, seq uint64) {
 	t.Helper()
 	h.run(t, log, "DELETE FROM rpcs WHERE log = :log AND seq = ?", int64(seq))
 }
 
-func (h hand) AddRow(t *testing.T, log string, seq uint64) {
+func (h hand) AddRow(t storetest.TB, log string, seq uint64) {
 	t.Helper()
 	h.run(t, log, "INSERT INTO system (log, seq, at, what) SELECT log, seq, at, 'start' FROM ledger WHERE log = :log AND seq = ?", int64(seq))
 }
 
-func (h hand) TakeCheckpoints(t *testing.T, log string, epoch uint64, size int64) {
+func (h hand) TakeCheckpoints(t storetest.TB, log string, epoch uint64, size int64) {
 	t.Helper()
 	h.run(t, log, "DELETE FROM checkpoints WHERE log = :log AND epoch = ? AND size > ?", int64(epoch), size)
 }

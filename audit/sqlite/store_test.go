@@ -7,15 +7,16 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/cwmpgate/cwmpgate/audit/storetest"
+	"github.com/cwmpgate/cwmpgate/audit/storetest/gotest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Store { return open(t, filepath.Join(t.TempDir(), "audit.db")) })
+	storetest.Run(gotest.T(t), func(t storetest.T) storetest.Store { return open(t, filepath.Join(t.TempDir(), "audit.db")) })
 }
 
-func open(t testing.TB, file string) *Store {
+func open(t storetest.TB, file string) *Store {
 	t.Helper()
 	s := New(Config{File: file})
 	if err := s.Open(t.Context()); err != nil {
@@ -30,9 +31,14 @@ func open(t testing.TB, file string) *Store {
 }
 
 func TestLedger(t *testing.T) {
-	storetest.RunLedger(t, func(t *testing.T) storetest.Ledger { return open(t, filepath.Join(t.TempDir(), "audit.db")) })
+	storetest.RunLedger(gotest.T(t), func(t storetest.T) storetest.Ledger { return open(t, filepath.Join(t.TempDir(), "audit.db")) })
 }
 
 func TestRemoval(t *testing.T) {
-	storetest.RunRemoval(t, func(t *testing.T) storetest.Remover { return open(t, filepath.Join(t.TempDir(), "audit.db")) })
+	storetest.RunRemoval(gotest.T(t), func(t storetest.T) storetest.Remover { return open(t, filepath.Join(t.TempDir(), "audit.db")) })
+}
+
+// TestSeeds tries records made at random; CWMPGATE_SEEDS says how many times.
+func TestSeeds(t *testing.T) {
+	storetest.RunSeeds(gotest.T(t), func(t storetest.T) storetest.Store { return open(t, filepath.Join(t.TempDir(), "audit.db")) }, 4, 3+gotest.Seeds(t))
 }

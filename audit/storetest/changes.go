@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"fmt"
-	"testing"
 
 	"github.com/cwmpgate/cwmpgate/audit"
 )
@@ -32,7 +31,7 @@ var changes = audit.Filter{View: audit.ViewChanges}
 
 // What became of each parameter that an ACS set.
 var changeTests = []test{
-	{"accepted", func(t *testing.T, s Store) {
+	{"accepted", func(t T, s Store) {
 		l, cpe, seq := set("accepted")
 		a := cpe.Accept(member("Status", "0"))
 		cpe.End("clean", nil, nil)
@@ -46,7 +45,7 @@ var changeTests = []test{
 			},
 			want{"item": 1, "parameter": ssid, "new": "home", "outcome": "accepted"})
 	}},
-	{"told in an Inform that was refused", func(t *testing.T, s Store) {
+	{"told in an Inform that was refused", func(t T, s Store) {
 		l := NewLog("refused-inform")
 		l.Start()
 		cpe := l.Session(router, "s-1")
@@ -70,13 +69,13 @@ var changeTests = []test{
 			want{"seq": set, "parameter": ssid, "old": "home", "new": "other", "outcome": "accepted"})
 		expect(t, ask(t, s, audit.Filter{View: audit.ViewChanges, Outcome: "refused"}), want{"seq": refused}, want{"seq": forged})
 	}},
-	{"accepted after reboot", func(t *testing.T, s Store) {
+	{"accepted after reboot", func(t T, s Store) {
 		l, cpe, _ := set("after-reboot")
 		cpe.Accept(member("Status", "1"))
 		settle(t, s, l)
 		outcomes(t, s, "accepted-after-reboot", "accepted-after-reboot")
 	}},
-	{"no valid Status", func(t *testing.T, s Store) {
+	{"no valid Status", func(t T, s Store) {
 		var unclear []string
 		for i, body := range [][]string{{member("Status", "2")}, {member("Status", "")}, nil, {member("Status", "00")}, {member("Status", "+1")}} {
 			l, cpe, _ := set(fmt.Sprint("unclear-", i), Param(dns, fmt.Sprint(i), "string"))
@@ -87,7 +86,7 @@ var changeTests = []test{
 		}
 		outcomes(t, s, unclear...)
 	}},
-	{"objects, no valid Status", func(t *testing.T, s Store) {
+	{"objects, no valid Status", func(t T, s Store) {
 		l := NewLog("unclear-objects")
 		cpe := l.Session(router, "s-1")
 		cpe.Inform([]string{"2 PERIODIC"})
@@ -100,7 +99,7 @@ var changeTests = []test{
 			want{"action": "add", "new": "7", "outcome": "unclear"}, want{"action": "delete", "outcome": "unclear"})
 		expect(t, ask(t, s, audit.Filter{View: audit.ViewRPCs, Outcome: "unclear"}), want{"rpc": "AddObject"}, want{"rpc": "DeleteObject"})
 	}},
-	{"refused, with details", func(t *testing.T, s Store) {
+	{"refused, with details", func(t T, s Store) {
 		l, cpe, _ := set("refused")
 		cpe.Fault("9003", "Invalid arguments", [2]string{ssid, "9007"}, [2]string{ssid, "9008"})
 		settle(t, s, l)
@@ -108,7 +107,7 @@ var changeTests = []test{
 			want{"parameter": dns, "outcome": "not-applied", "fault_code": "9003", "fault_text": "Invalid arguments"},
 			want{"parameter": ssid, "outcome": "refused", "fault_code": "9007", "fault_text": "no 9007"})
 	}},
-	{"refused, without details", func(t *testing.T, s Store) {
+	{"refused, without details", func(t T, s Store) {
 		l, cpe, _ := set("no-detail")
 		a := cpe.Fault("9002", "Internal error")
 		settle(t, s, l)
@@ -116,7 +115,7 @@ var changeTests = []test{
 			want{"outcome": "refused-no-detail", "fault_code": "9002", "fault_text": "Internal error", "answered": a},
 			want{"outcome": "refused-no-detail", "fault_code": "9002"})
 	}},
-	{"refused by SOAP alone", func(t *testing.T, s Store) {
+	{"refused by SOAP alone", func(t T, s Store) {
 		l, cpe, _ := set("soap")
 		cpe.SOAPFault("no such method")
 		settle(t, s, l)
@@ -124,48 +123,48 @@ var changeTests = []test{
 			want{"outcome": "refused-no-detail", "fault_code": "Client", "fault_text": "no such method"},
 			want{"outcome": "refused-no-detail"})
 	}},
-	{"not answered yet", func(t *testing.T, s Store) {
+	{"not answered yet", func(t T, s Store) {
 		l, _, _ := set("pending")
 		settle(t, s, l)
 		outcomes(t, s, "unanswered", "unanswered")
 	}},
-	{"never answered", func(t *testing.T, s Store) {
+	{"never answered", func(t T, s Store) {
 		l, cpe, seq := set("unanswered")
 		cpe.End("clean", []uint64{seq}, nil)
 		settle(t, s, l)
 		outcomes(t, s, "unanswered", "unanswered")
 	}},
-	{"undelivered", func(t *testing.T, s Store) {
+	{"undelivered", func(t T, s Store) {
 		l, cpe, seq := set("undelivered")
 		cpe.End("timeout", []uint64{seq}, []uint64{seq})
 		settle(t, s, l)
 		outcomes(t, s, "undelivered", "undelivered")
 	}},
-	{"session superseded", func(t *testing.T, s Store) {
+	{"session superseded", func(t T, s Store) {
 		l, cpe, seq := set("superseded")
 		cpe.End("superseded", []uint64{seq}, nil)
 		settle(t, s, l)
 		outcomes(t, s, "unknown", "unknown")
 	}},
-	{"session timed out", func(t *testing.T, s Store) {
+	{"session timed out", func(t T, s Store) {
 		l, cpe, seq := set("timeout")
 		cpe.End("timeout", []uint64{seq}, nil)
 		settle(t, s, l)
 		outcomes(t, s, "unknown", "unknown")
 	}},
-	{"gateway lost", func(t *testing.T, s Store) {
+	{"gateway lost", func(t T, s Store) {
 		l, _, _ := set("lost")
 		l.Start()
 		settle(t, s, l)
 		outcomes(t, s, "unknown", "unknown")
 	}},
-	{"another session's end", func(t *testing.T, s Store) {
+	{"another session's end", func(t T, s Store) {
 		l, _, _ := set("other-end")
 		l.Session(modem, "s-2").End("superseded", nil, nil)
 		settle(t, s, l)
 		outcomes(t, s, "unanswered", "unanswered")
 	}},
-	{"denied", func(t *testing.T, s Store) {
+	{"denied", func(t T, s Store) {
 		l := NewLog("denied")
 		cpe := l.Session(router, "s-1")
 		cpe.Inform([]string{"2 PERIODIC"})
@@ -173,14 +172,14 @@ var changeTests = []test{
 		settle(t, s, l)
 		expect(t, ask(t, s, changes), want{"outcome": "denied", "fault_code": "9003", "new": "192.0.2.66"})
 	}},
-	{"answered twice", func(t *testing.T, s Store) {
+	{"answered twice", func(t T, s Store) {
 		l, cpe, _ := set("twice") // an ACS asked for its login in between
 		cpe.Accept(member("Status", "0"))
 		a := cpe.Accept(member("Status", "0"))
 		settle(t, s, l)
 		expect(t, ask(t, s, changes), want{"outcome": "accepted", "answered": a}, want{"outcome": "accepted", "answered": a})
 	}},
-	{"objects", func(t *testing.T, s Store) {
+	{"objects", func(t T, s Store) {
 		l := NewLog("objects")
 		cpe := l.Session(router, "s-1")
 		cpe.Inform([]string{"2 PERIODIC"})
@@ -196,7 +195,7 @@ var changeTests = []test{
 			want{"action": "delete", "parameter": mapping + "7.", "new": nil, "outcome": "accepted-after-reboot"},
 			want{"action": "add", "new": nil, "outcome": "refused", "fault_code": "9005"})
 	}},
-	{"attributes", func(t *testing.T, s Store) {
+	{"attributes", func(t T, s Store) {
 		l := NewLog("attributes")
 		cpe := l.Session(router, "s-1")
 		cpe.Inform([]string{"2 PERIODIC"})
@@ -206,7 +205,7 @@ var changeTests = []test{
 		settle(t, s, l)
 		expect(t, ask(t, s, changes), want{"action": "attributes", "parameter": dns, "new": "notification=2 access=Subscriber", "outcome": "accepted"})
 	}},
-	{"secrets", func(t *testing.T, s Store) {
+	{"secrets", func(t T, s Store) {
 		l, cpe, _ := set("secrets", Secret(password, "9f2c000000000000"))
 		cpe.Accept(member("Status", "0"))
 		cpe.Set("", Secret(password, "1111000000000000"))
@@ -216,7 +215,7 @@ var changeTests = []test{
 			want{"old": nil, "old_secret": "", "new": nil, "new_secret": "9f2c000000000000"},
 			want{"old": nil, "old_secret": "9f2c000000000000", "new": nil, "new_secret": "1111000000000000"})
 	}},
-	{"an empty value", func(t *testing.T, s Store) {
+	{"an empty value", func(t T, s Store) {
 		l, cpe, _ := set("empty", Param(ssid, "", "string"))
 		cpe.Accept(member("Status", "0"))
 		settle(t, s, l)
@@ -224,7 +223,7 @@ var changeTests = []test{
 	}},
 }
 
-func outcomes(t *testing.T, s Store, all ...string) {
+func outcomes(t T, s Store, all ...string) {
 	t.Helper()
 	var rows []want
 	for _, o := range all {
@@ -235,7 +234,7 @@ func outcomes(t *testing.T, s Store, all ...string) {
 
 // Old values: what a CPE told and what it accepted is known.
 var knownTests = []test{
-	{"old and new", func(t *testing.T, s Store) {
+	{"old and new", func(t T, s Store) {
 		l, cpe, _ := set("old-new", Param(dns, "192.0.2.1", "string"))
 		cpe.Accept(member("Status", "0"))
 		cpe.Set("", Param(dns, "192.0.2.2", "string"))
@@ -251,7 +250,7 @@ var knownTests = []test{
 			want{"old": "192.0.2.1", "new": "192.0.2.3", "outcome": "accepted"},
 			want{"old": "192.0.2.3", "new": "192.0.2.3"})
 	}},
-	{"first sight is no change", func(t *testing.T, s Store) {
+	{"first sight is no change", func(t T, s Store) {
 		l, cpe, _ := set("first-sight", Param(dns, "192.0.2.1", "string"))
 		cpe.Fault("9002", "no")
 		cpe.Read(Param(ssid, "home", "string"), Param(dns, "192.0.2.9", "string"))
@@ -264,7 +263,7 @@ var knownTests = []test{
 			want{"action": "read", "outcome": "reported", "parameter": ssid, "old": "home", "new": "away", "rpc": "GetParameterValuesResponse"},
 			want{"action": "informed", "outcome": "reported", "parameter": dns, "old": "192.0.2.9", "new": "192.0.2.10", "rpc": "Inform"})
 	}},
-	{"a read after an accepted set", func(t *testing.T, s Store) {
+	{"a read after an accepted set", func(t T, s Store) {
 		l, cpe, _ := set("read-after-set", Param(dns, "192.0.2.1", "string"))
 		cpe.Accept(member("Status", "0"))
 		cpe.Read(Param(dns, "192.0.2.1", "string")) // as set: no row
@@ -274,7 +273,7 @@ var knownTests = []test{
 			want{"action": "set"},
 			want{"action": "read", "old": "192.0.2.1", "new": "192.0.2.7"})
 	}},
-	{"a read after a set that was refused", func(t *testing.T, s Store) {
+	{"a read after a set that was refused", func(t T, s Store) {
 		l := NewLog("read-after-refused")
 		cpe := l.Session(router, "s-1")
 		cpe.Inform([]string{"2 PERIODIC"}, Param(dns, "192.0.2.1", "string"))
@@ -284,7 +283,7 @@ var knownTests = []test{
 		settle(t, s, l)
 		expect(t, ask(t, s, changes), want{"action": "set", "old": "192.0.2.1", "new": "192.0.2.2"})
 	}},
-	{"a set that was answered with no valid Status", func(t *testing.T, s Store) {
+	{"a set that was answered with no valid Status", func(t T, s Store) {
 		l := NewLog("unclear-known")
 		cpe := l.Session(router, "s-1")
 		cpe.Inform([]string{"2 PERIODIC"}, Param(dns, "192.0.2.1", "string"))
@@ -301,7 +300,7 @@ var knownTests = []test{
 			want{"old": "192.0.2.1", "new": "192.0.2.3", "outcome": "unclear"},
 			want{"old": "192.0.2.1", "new": "192.0.2.4", "outcome": "accepted-after-reboot"})
 	}},
-	{"told between set and answer", func(t *testing.T, s Store) {
+	{"told between set and answer", func(t T, s Store) {
 		l := NewLog("between")
 		cpe := l.Session(router, "s-1")
 		cpe.Inform([]string{"2 PERIODIC"}, Param(dns, "192.0.2.1", "string"))
@@ -315,7 +314,7 @@ var knownTests = []test{
 			want{"action": "set", "old": "192.0.2.1"},
 			want{"action": "informed", "old": "192.0.2.1", "new": "192.0.2.3"})
 	}},
-	{"value changes", func(t *testing.T, s Store) {
+	{"value changes", func(t T, s Store) {
 		l := NewLog("value-change")
 		cpe := l.Session(router, "s-1")
 		cpe.Inform([]string{"4 VALUE CHANGE"}, Param(dns, "192.0.2.1", "string"))
@@ -325,7 +324,7 @@ var knownTests = []test{
 			want{"action": "reported", "outcome": "reported", "old": nil, "new": "192.0.2.1"},
 			want{"action": "reported", "outcome": "reported", "old": "192.0.2.1", "new": "192.0.2.2"})
 	}},
-	{"booleans by meaning", func(t *testing.T, s Store) {
+	{"booleans by meaning", func(t T, s Store) {
 		l := NewLog("booleans")
 		cpe := l.Session(router, "s-1")
 		cpe.Inform([]string{"2 PERIODIC"}, Param(enable, "1", "boolean"), Param(ssid, "1", "string"))
@@ -337,7 +336,7 @@ var knownTests = []test{
 			want{"parameter": ssid, "old": "1", "new": "true"},
 			want{"parameter": enable, "old": "1", "new": "false"})
 	}},
-	{"twice in one message", func(t *testing.T, s Store) {
+	{"twice in one message", func(t T, s Store) {
 		l := NewLog("duplicate")
 		cpe := l.Session(router, "s-1")
 		cpe.Inform([]string{"2 PERIODIC"}, Param(ssid, "a", "string"))
@@ -348,7 +347,7 @@ var knownTests = []test{
 			want{"item": 0, "old": "a", "new": "b"},
 			want{"item": 1, "old": "b", "new": "c"})
 	}},
-	{"devices are apart", func(t *testing.T, s Store) {
+	{"devices are apart", func(t T, s Store) {
 		l := NewLog("apart")
 		other := router
 		other.Class = "HG2"
@@ -360,7 +359,7 @@ var knownTests = []test{
 		settle(t, s, l)
 		expect(t, ask(t, s, changes))
 	}},
-	{"an OUI is one in either case", func(t *testing.T, s Store) {
+	{"an OUI is one in either case", func(t T, s Store) {
 		l := NewLog("case")
 		lower := modem
 		upper := modem
@@ -371,7 +370,7 @@ var knownTests = []test{
 		settle(t, s, l)
 		expect(t, ask(t, s, changes), want{"old": "a", "new": "b", "oui": "00005e"})
 	}},
-	{"long values", func(t *testing.T, s Store) {
+	{"long values", func(t T, s Store) {
 		l := NewLog("long")
 		cpe := l.Session(router, "s-1")
 		long := func(sum string) string {
@@ -383,7 +382,7 @@ var knownTests = []test{
 		settle(t, s, l)
 		expect(t, ask(t, s, changes), want{"old": "begin", "new": "begin"})
 	}},
-	{"over many cuts", func(t *testing.T, s Store) {
+	{"over many cuts", func(t T, s Store) {
 		l, cpe, _ := set("cuts", Param(dns, "192.0.2.1", "string"))
 		cpe.Accept(member("Status", "0"))
 		cpe.Read(Param(dns, "192.0.2.1", "string"))

@@ -5,7 +5,6 @@ import (
 	"context"
 	"math"
 	"slices"
-	"testing"
 
 	"github.com/cwmpgate/cwmpgate/audit"
 )
@@ -20,20 +19,20 @@ type Ledger interface {
 
 // RunLedger runs the part of the suite that a proof rests on. open gives a new,
 // empty, opened store.
-func RunLedger(t *testing.T, open func(t *testing.T) Ledger) {
+func RunLedger(t T, open func(t T) Ledger) {
 	for _, test := range []struct {
 		name string
-		run  func(t *testing.T, s Ledger)
+		run  func(t T, s Ledger)
 	}{
 		{"records", ledgerRecords}, {"checkpoints", ledgerCheckpoints}, {"rows", ledgerRows}, {"rows of other records", ledgerOtherRows},
 	} {
-		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
+		t.Run(test.name, func(t T) { test.run(t, open(t)) })
 	}
 }
 
 // ledgerRecords: the ledger gives back what it was given, of each log its own,
 // by number whatever the order in which they came.
-func ledgerRecords(t *testing.T, s Ledger) {
+func ledgerRecords(t T, s Ledger) {
 	one, two := world(), rounds("other", 1)
 	write(t, s, two.All())
 	write(t, s, one.Batch(20, one.Last()))
@@ -67,7 +66,7 @@ func ledgerRecords(t *testing.T, s Ledger) {
 }
 
 // ledgerCheckpoints: they come by epoch and size, the same one once.
-func ledgerCheckpoints(t *testing.T, s Ledger) {
+func ledgerCheckpoints(t T, s Ledger) {
 	add := func(log string, epoch uint64, size int64, note string) audit.Checkpoint {
 		c := audit.Checkpoint{Log: log, Epoch: epoch, Size: size, Last: epoch + uint64(size), Note: note}
 		for range 2 {
@@ -99,7 +98,7 @@ func ledgerCheckpoints(t *testing.T, s Ledger) {
 	}
 }
 
-func project(t *testing.T, l *Log, first, last uint64) *audit.Rows {
+func project(t T, l *Log, first, last uint64) *audit.Rows {
 	t.Helper()
 	var rows audit.Rows
 	for _, e := range l.Batch(first, last).Entries {
@@ -111,7 +110,7 @@ func project(t *testing.T, l *Log, first, last uint64) *audit.Rows {
 }
 
 // ledgerRows: a store that nobody touched has the rows that its records make.
-func ledgerRows(t *testing.T, s Ledger) {
+func ledgerRows(t T, s Ledger) {
 	l, other := world(), world().Renamed("other")
 	write(t, s, other.All())
 	write(t, s, l.All())
@@ -125,7 +124,7 @@ func ledgerRows(t *testing.T, s Ledger) {
 
 // ledgerOtherRows: rows that records do not make, and those that they make and
 // that are not there, are named.
-func ledgerOtherRows(t *testing.T, s Ledger) {
+func ledgerOtherRows(t T, s Ledger) {
 	l := world()
 	write(t, s, l.All())
 	faults, err := s.CheckRows(context.Background(), l.ID, 1, 10, project(t, l, 1, 9))

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/cwmpgate/cwmpgate/audit"
@@ -15,7 +14,7 @@ import (
 
 // Records come into a store exactly once, whatever comes again.
 var onceTests = []test{
-	{"bytes come back", func(t *testing.T, s Store) {
+	{"bytes come back", func(t T, s Store) {
 		l := world()
 		write(t, s, l.All())
 		rows := ask(t, s, audit.Filter{View: audit.ViewRecords})
@@ -26,14 +25,14 @@ var onceTests = []test{
 			expect(t, rows[i:i+1], want{"seq": e.Seq, "log": l.ID, "record": string(e.Bytes), "at": l.At(e.Seq)})
 		}
 	}},
-	{"the same cut again", func(t *testing.T, s Store) {
+	{"the same cut again", func(t T, s Store) {
 		l := world()
 		write(t, s, l.All())
 		before := dump(t, s)
 		write(t, s, l.All())
 		same(t, "after the same cut", dump(t, s), before)
 	}},
-	{"overlapping cuts", func(t *testing.T, s Store) {
+	{"overlapping cuts", func(t T, s Store) {
 		l := world()
 		for first := uint64(1); first <= l.Last(); first += 3 {
 			write(t, s, l.Batch(first, min(first+6, l.Last())))
@@ -45,7 +44,7 @@ var onceTests = []test{
 		same(t, "after a rebuild", dump(t, s), got)
 		checkRecords(t, s, l)
 	}},
-	{"one record at a time", func(t *testing.T, s Store) {
+	{"one record at a time", func(t T, s Store) {
 		l := world()
 		for seq := range l.Last() {
 			write(t, s, l.Batch(seq+1, seq+1))
@@ -57,7 +56,7 @@ var onceTests = []test{
 		}
 		same(t, "after a rebuild", dump(t, s), got)
 	}},
-	{"a cut with a gap", func(t *testing.T, s Store) {
+	{"a cut with a gap", func(t T, s Store) {
 		l := world()
 		b := l.All()
 		b.Entries = slices.Delete(slices.Clone(b.Entries), 3, 5)
@@ -68,10 +67,10 @@ var onceTests = []test{
 			t.Fatalf("%d records, want %d", len(rows), len(l.Entries))
 		}
 	}},
-	{"an empty cut", func(t *testing.T, s Store) {
+	{"an empty cut", func(t T, s Store) {
 		write(t, s, &audit.Batch{Log: NewLog("empty").ID, First: 1, Last: 4})
 	}},
-	{"two logs", func(t *testing.T, s Store) {
+	{"two logs", func(t T, s Store) {
 		a, b := world(), NewLog("other")
 		b.Start()
 		write(t, s, a.All())
@@ -81,11 +80,11 @@ var onceTests = []test{
 			t.Fatalf("%d records, want %d", n, len(a.Entries)+1)
 		}
 	}},
-	{"other bytes at the same place", func(t *testing.T, s Store) {
+	{"other bytes at the same place", func(t T, s Store) {
 		differs(t, s, func(b *audit.Batch) { b.Entries[4].Bytes = b.Entries[3].Bytes })
 	}},
-	{"another salt at the same place", func(t *testing.T, s Store) { differs(t, s, func(b *audit.Batch) { b.Entries[4].Salt[3] ^= 1 }) }},
-	{"a record of another place", func(t *testing.T, s Store) {
+	{"another salt at the same place", func(t T, s Store) { differs(t, s, func(b *audit.Batch) { b.Entries[4].Salt[3] ^= 1 }) }},
+	{"a record of another place", func(t T, s Store) {
 		l := world()
 		b := l.Batch(1, 3)
 		b.Entries[1].Bytes = l.Entries[7].Bytes
@@ -96,7 +95,7 @@ var onceTests = []test{
 			t.Fatalf("something of the cut was written: %s", got[0])
 		}
 	}},
-	{"records that cannot be projected", func(t *testing.T, s Store) {
+	{"records that cannot be projected", func(t T, s Store) {
 		l, cpe := begin("unreadable")
 		cpe.Inform([]string{"2 PERIODIC"}, Param(ssid, "home", "string"))
 		var bad []uint64
@@ -126,7 +125,7 @@ var onceTests = []test{
 			t.Errorf("the same cut again: %d records are told to have no rows", b.Unprojected)
 		}
 	}},
-	{"broken off", func(t *testing.T, s Store) {
+	{"broken off", func(t T, s Store) {
 		l := world()
 		write(t, s, l.Batch(1, 5))
 		before := dump(t, s)
@@ -146,7 +145,7 @@ var onceTests = []test{
 		}
 		same(t, "after a rebuild", dump(t, s), got)
 	}},
-	{"a rebuild that is broken off", func(t *testing.T, s Store) {
+	{"a rebuild that is broken off", func(t T, s Store) {
 		write(t, s, world().All())
 		before := dump(t, s)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -190,7 +189,7 @@ func (c *expiring) Err() error {
 
 func (c *expiring) Deadline() (time.Time, bool) { return time.Time{}, false }
 
-func differs(t *testing.T, s Store, change func(*audit.Batch)) {
+func differs(t T, s Store, change func(*audit.Batch)) {
 	l := world()
 	write(t, s, l.Batch(1, 10))
 	before := dump(t, s)
@@ -208,7 +207,7 @@ func differs(t *testing.T, s Store, change func(*audit.Batch)) {
 }
 
 // checkRecords compares the ledger with the log, by hash.
-func checkRecords(t *testing.T, s Store, l *Log) {
+func checkRecords(t T, s Store, l *Log) {
 	t.Helper()
 	rows := ask(t, s, audit.Filter{View: audit.ViewRecords})
 	if len(rows) != len(l.Entries) {

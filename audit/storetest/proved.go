@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
-	"testing"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -23,7 +22,7 @@ type Proved struct {
 	*Log
 	Checkpoints []audit.Checkpoint
 
-	t          testing.TB
+	t          TB
 	skey, vkey string
 	oldPrivate string // of the key that gave way
 	first      uint64 // of the open epoch
@@ -31,7 +30,7 @@ type Proved struct {
 }
 
 // key makes a pair of keys of one site.
-func key(t testing.TB) (private, public string) {
+func key(t TB) (private, public string) {
 	t.Helper()
 	private, public, err := note.GenerateKey(rand.Reader, "cwmpgate/north")
 	if err != nil {
@@ -41,7 +40,7 @@ func key(t testing.TB) (private, public string) {
 }
 
 // NewProved begins a log with its first epoch.
-func NewProved(t testing.TB, name string) *Proved {
+func NewProved(t TB, name string) *Proved {
 	p := &Proved{Log: NewLog(name), t: t}
 	p.skey, p.vkey = key(t)
 	p.begin()
@@ -189,7 +188,7 @@ func (p *Proved) Work(d audit.Device, name string) (set uint64) {
 }
 
 // Keys are the public keys given.
-func Keys(t testing.TB, public ...string) (all []ledger.Verifier) {
+func Keys(t TB, public ...string) (all []ledger.Verifier) {
 	t.Helper()
 	for _, text := range public {
 		v, err := ledger.NewVerifier(text)

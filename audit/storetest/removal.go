@@ -6,7 +6,6 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/cwmpgate/cwmpgate/audit"
@@ -23,14 +22,14 @@ type Remover interface {
 
 // RunRemoval runs the part of the suite that retention and erasure rest on. open
 // gives a new, empty, opened store.
-func RunRemoval(t *testing.T, open func(t *testing.T) Remover) {
+func RunRemoval(t T, open func(t T) Remover) {
 	for _, test := range []struct {
 		name string
-		run  func(t *testing.T, s Remover)
+		run  func(t T, s Remover)
 	}{
 		{"leaves", removalLeaves}, {"erasure", removalErasure}, {"retention", removalRetention},
 	} {
-		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
+		t.Run(test.name, func(t T) { test.run(t, open(t)) })
 	}
 }
 
@@ -61,7 +60,7 @@ func Erasable(mark string) (l *Log, spans []audit.Span) {
 }
 
 // removalLeaves: of a kind, in order, with whom they are about.
-func removalLeaves(t *testing.T, s Remover) {
+func removalLeaves(t T, s Remover) {
 	l, _ := Erasable("marked")
 	write(t, s, l.All())
 	var all []uint64
@@ -81,7 +80,7 @@ func removalLeaves(t *testing.T, s Remover) {
 
 // removalErasure: everything of one device goes, nothing of another, and neither
 // a rebuild nor the same cut brings it back.
-func removalErasure(t *testing.T, s Remover) {
+func removalErasure(t T, s Remover) {
 	l, spans := Erasable("marked")
 	write(t, s, l.All())
 	kept := dump(t, s)
@@ -121,7 +120,7 @@ func removalErasure(t *testing.T, s Remover) {
 }
 
 // checkEmptied: of each record its number, time, kind, tenant and leaf are there.
-func checkEmptied(t *testing.T, s Remover, l *Log, spans []audit.Span) {
+func checkEmptied(t T, s Remover, l *Log, spans []audit.Span) {
 	t.Helper()
 	n := 0
 	for r, err := range s.Ledger(t.Context(), l.ID, 0) {
@@ -141,7 +140,7 @@ func checkEmptied(t *testing.T, s Remover, l *Log, spans []audit.Span) {
 
 // removalRetention: only the kind, the tenant and the span that are named, and
 // never a system record.
-func removalRetention(t *testing.T, s Remover) {
+func removalRetention(t T, s Remover) {
 	l, _ := Erasable("marked")
 	write(t, s, l.All())
 	for _, x := range []struct {

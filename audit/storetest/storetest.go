@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"testing"
 	"time"
 
 	"github.com/cwmpgate/cwmpgate/audit"
@@ -20,20 +19,20 @@ type Store interface {
 
 // Run runs the suite, or those of its groups that are named. open gives a new,
 // empty, opened store and sees to it that it is closed when its test ends.
-func Run(t *testing.T, open func(t *testing.T) Store, groups ...string) {
+func Run(t T, open func(t T) Store, groups ...string) {
 	for _, group := range []struct {
 		name  string
 		tests []test
 	}{
 		{"once", onceTests}, {"changes", changeTests}, {"known", knownTests},
-		{"transfers", transferTests}, {"views", viewTests},
+		{"transfers", transferTests}, {"views", viewTests}, {"fuzzed", fuzzedTests},
 	} {
 		if len(groups) > 0 && !slices.Contains(groups, group.name) {
 			continue
 		}
-		t.Run(group.name, func(t *testing.T) {
+		t.Run(group.name, func(t T) {
 			for _, test := range group.tests {
-				t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
+				t.Run(test.name, func(t T) { test.run(t, open(t)) })
 			}
 		})
 	}
@@ -41,12 +40,12 @@ func Run(t *testing.T, open func(t *testing.T) Store, groups ...string) {
 
 type test struct {
 	name string
-	run  func(t *testing.T, s Store)
+	run  func(t T, s Store)
 }
 
 // write writes a cut, and sees that the rows do not depend on how the log was
 // cut, nor on whether they were made at once or by a rebuild.
-func write(t *testing.T, s Store, b *audit.Batch) {
+func write(t T, s Store, b *audit.Batch) {
 	t.Helper()
 	if err := s.Write(t.Context(), b); err != nil {
 		t.Fatal(err)
@@ -54,7 +53,7 @@ func write(t *testing.T, s Store, b *audit.Batch) {
 }
 
 // settle writes a whole log and checks that a rebuild changes nothing.
-func settle(t *testing.T, s Store, l *Log) {
+func settle(t T, s Store, l *Log) {
 	t.Helper()
 	write(t, s, l.All())
 	before := dump(t, s)
@@ -65,7 +64,7 @@ func settle(t *testing.T, s Store, l *Log) {
 }
 
 // ask collects the rows of a filter, each as a map by column.
-func ask(t *testing.T, s Store, f audit.Filter) []map[string]any {
+func ask(t T, s Store, f audit.Filter) []map[string]any {
 	t.Helper()
 	var all []map[string]any
 	for row, err := range s.Query(t.Context(), f) {
@@ -91,7 +90,7 @@ func ask(t *testing.T, s Store, f audit.Filter) []map[string]any {
 }
 
 // dump is all that a store shows, as texts.
-func dump(t *testing.T, s Store) (lines []string) {
+func dump(t T, s Store) (lines []string) {
 	t.Helper()
 	for _, view := range audit.Views() {
 		for row, err := range s.Query(t.Context(), audit.Filter{View: view}) {
@@ -104,7 +103,7 @@ func dump(t *testing.T, s Store) (lines []string) {
 	return lines
 }
 
-func same(t *testing.T, what string, got, want []string) {
+func same(t T, what string, got, want []string) {
 	t.Helper()
 	for i := range max(len(got), len(want)) {
 		switch {
@@ -122,7 +121,7 @@ func same(t *testing.T, what string, got, want []string) {
 type want map[string]any
 
 // expect compares rows with what is expected of some of their columns.
-func expect(t *testing.T, got []map[string]any, all ...want) {
+func expect(t T, got []map[string]any, all ...want) {
 	t.Helper()
 	for i, w := range all {
 		if i >= len(got) {

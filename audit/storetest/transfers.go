@@ -1,8 +1,6 @@
 package storetest
 
 import (
-	"testing"
-
 	"github.com/cwmpgate/cwmpgate/audit"
 )
 
@@ -19,7 +17,7 @@ var transfers = audit.Filter{View: audit.ViewTransfers}
 
 // The lives of transfers: a request, its answer, the bytes, the completion.
 var transferTests = []test{
-	{"a whole life", func(t *testing.T, s Store) {
+	{"a whole life", func(t T, s Store) {
 		l, cpe := begin("life")
 		cpe.Inform([]string{"2 PERIODIC"})
 		seq := cpe.Download("dl-1", image)
@@ -38,7 +36,7 @@ var transferTests = []test{
 			"fault_code": "", "fault_text": "", "answered": a, "completed": c,
 		})
 	}},
-	{"each state", func(t *testing.T, s Store) {
+	{"each state", func(t T, s Store) {
 		l, cpe := begin("states")
 		cpe.Inform([]string{"2 PERIODIC"})
 		cpe.Download("refused", image)
@@ -67,7 +65,7 @@ var transferTests = []test{
 			want{"command_key": "denied", "outcome": "denied"},
 			want{"command_key": "unanswered", "outcome": "unanswered", "answered": nil})
 	}},
-	{"no valid Status", func(t *testing.T, s Store) {
+	{"no valid Status", func(t T, s Store) {
 		l, cpe := begin("unclear")
 		cpe.Inform([]string{"2 PERIODIC"})
 		cpe.Download("two", image)
@@ -84,7 +82,7 @@ var transferTests = []test{
 			want{"command_key": "two", "outcome": "unclear", "status": "2"}, want{"command_key": "empty", "outcome": "unclear"},
 			want{"command_key": "none", "outcome": "unclear"}, want{"command_key": "done", "outcome": "completed", "completed": c})
 	}},
-	{"lost, then complete", func(t *testing.T, s Store) {
+	{"lost, then complete", func(t T, s Store) {
 		l, cpe := begin("lost-complete")
 		cpe.Inform([]string{"2 PERIODIC"})
 		seq := cpe.Download("a", image)
@@ -99,7 +97,7 @@ var transferTests = []test{
 			want{"command_key": "b", "outcome": "undelivered"},
 			want{"command_key": "b", "outcome": "unattached", "rpc": "TransferComplete"})
 	}},
-	{"two open", func(t *testing.T, s Store) {
+	{"two open", func(t T, s Store) {
 		l, cpe := begin("ambiguous")
 		cpe.Inform([]string{"2 PERIODIC"})
 		for range 2 {
@@ -131,7 +129,7 @@ var transferTests = []test{
 		expect(t, rows[len(rows)-1:], want{"seq": last, "outcome": "completed"})
 		expect(t, ask(t, s, audit.Filter{View: audit.ViewTransfers, Outcome: "ambiguous", RPC: "Download"}), want{}, want{}, want{})
 	}},
-	{"one after the other", func(t *testing.T, s Store) {
+	{"one after the other", func(t T, s Store) {
 		l, cpe := begin("sequence")
 		cpe.Inform([]string{"2 PERIODIC"})
 		var rows []want
@@ -149,7 +147,7 @@ var transferTests = []test{
 		settle(t, s, l)
 		expect(t, ask(t, s, transfers), rows...)
 	}},
-	{"keys and devices are apart", func(t *testing.T, s Store) {
+	{"keys and devices are apart", func(t T, s Store) {
 		l, cpe := begin("apart")
 		other := l.Session(modem, "s-2")
 		for _, s := range []*Session{cpe, other} {
@@ -165,7 +163,7 @@ var transferTests = []test{
 			want{"outcome": "started", "serial": "T1"}, want{"outcome": "started"},
 			want{"outcome": "completed", "serial": "C-D"}, want{"outcome": "started"})
 	}},
-	{"nobody asked", func(t *testing.T, s Store) {
+	{"nobody asked", func(t T, s Store) {
 		l, cpe := begin("unattached")
 		cpe.Inform([]string{"7 TRANSFER COMPLETE"})
 		seq := cpe.Complete("never-issued", "0", unknownTime, unknownTime)
@@ -183,7 +181,7 @@ var transferTests = []test{
 			want{"outcome": "failed", "rpc": "AutonomousTransferComplete", "url": "http://192.0.2.9/log", "fault_code": "9011", "start": "soon", "finish": ""},
 			want{"seq": bytes, "outcome": "relayed", "rpc": "GET", "http_status": 404, "bytes": 0, "sha256": ""})
 	}},
-	{"said again", func(t *testing.T, s Store) {
+	{"said again", func(t T, s Store) {
 		l, cpe := begin("again")
 		cpe.Inform([]string{"2 PERIODIC"})
 		cpe.Download("dl", image)
@@ -197,7 +195,7 @@ var transferTests = []test{
 		settle(t, s, l)
 		expect(t, ask(t, s, transfers), want{"outcome": "completed", "completed": first})
 	}},
-	{"said again behind a fault", func(t *testing.T, s Store) {
+	{"said again behind a fault", func(t T, s Store) {
 		l, cpe := begin("again-fault")
 		cpe.Inform([]string{"2 PERIODIC"})
 		cpe.Download("dl", image)
@@ -215,7 +213,7 @@ var transferTests = []test{
 		settle(t, s, l)
 		expect(t, ask(t, s, transfers), want{"outcome": "completed", "completed": first}, want{"seq": open, "outcome": "started"})
 	}},
-	{"said again as the response was lost", func(t *testing.T, s Store) {
+	{"said again as the response was lost", func(t T, s Store) {
 		l, cpe := begin("again-undelivered")
 		cpe.Inform([]string{"2 PERIODIC"})
 		cpe.Download("dl", image)
@@ -237,7 +235,7 @@ var transferTests = []test{
 		settle(t, s, l)
 		expect(t, ask(t, s, transfers), want{"completed": first}, want{"outcome": "completed", "completed": c})
 	}},
-	{"files that did not go through", func(t *testing.T, s Store) {
+	{"files that did not go through", func(t T, s Store) {
 		l, cpe := begin("broken")
 		refused := cpe.Broken("PUT", "http://files.example.com/log", 0, 0, "refused with 413")
 		cut := cpe.Broken("GET", image, 200, 17, "read file: connection reset by peer")
@@ -249,7 +247,7 @@ var transferTests = []test{
 			want{"seq": whole, "outcome": "relayed"})
 		expect(t, ask(t, s, audit.Filter{View: audit.ViewTransfers, Outcome: "failed"}), want{"seq": refused}, want{"seq": cut})
 	}},
-	{"files and requests", func(t *testing.T, s Store) {
+	{"files and requests", func(t T, s Store) {
 		l, cpe := begin("files")
 		cpe.Inform([]string{"2 PERIODIC"})
 		for _, key := range []string{"a", "b"} {
@@ -268,7 +266,7 @@ var transferTests = []test{
 		settle(t, s, l)
 		expect(t, ask(t, s, transfers), want{}, want{}, want{"command_key": "c", "sha256": "", "http_status": 503, "bytes": 0})
 	}},
-	{"a completion in a later log", func(t *testing.T, s Store) {
+	{"a completion in a later log", func(t T, s Store) {
 		l, cpe := begin("first-log")
 		cpe.Inform([]string{"2 PERIODIC"})
 		cpe.Download("dl", image)
@@ -280,7 +278,7 @@ var transferTests = []test{
 		settle(t, s, later)
 		expect(t, ask(t, s, transfers), want{"outcome": "completed", "completed": c, "log": l.ID})
 	}},
-	{"a cancel closes what was open", func(t *testing.T, s Store) {
+	{"a cancel closes what was open", func(t T, s Store) {
 		l, cpe := begin("cancel")
 		cpe.Inform([]string{"2 PERIODIC"})
 		cpe.Download("dl", image)

@@ -3,7 +3,6 @@ package storetest
 import (
 	"fmt"
 	"strings"
-	"testing"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -17,24 +16,24 @@ import (
 type Hand interface {
 	// Take removes the records of a log from one number to another, with every row
 	// that was made from them.
-	Take(t *testing.T, log string, first, last uint64)
+	Take(t TB, log string, first, last uint64)
 	// Forge gives a record another leaf, salt and bytes, in the ledger alone.
-	Forge(t *testing.T, log string, seq uint64, leaf, salt, record []byte)
+	Forge(t TB, log string, seq uint64, leaf, salt, record []byte)
 	// Double adds a record's row of the ledger once more.
-	Double(t *testing.T, log string, seq uint64)
+	Double(t TB, log string, seq uint64)
 	// Alter changes the value of the parameter that a record set, TakeRow removes
 	// its row of RPCs, and AddRow gives it one of system events.
-	Alter(t *testing.T, log string, seq uint64)
-	TakeRow(t *testing.T, log string, seq uint64)
-	AddRow(t *testing.T, log string, seq uint64)
+	Alter(t TB, log string, seq uint64)
+	TakeRow(t TB, log string, seq uint64)
+	AddRow(t TB, log string, seq uint64)
 	// TakeCheckpoints removes the checkpoints of an epoch with more leaves than
 	// these.
-	TakeCheckpoints(t *testing.T, log string, epoch uint64, size int64)
+	TakeCheckpoints(t TB, log string, epoch uint64, size int64)
 }
 
 // evidence is a store with a log of three epochs, and what is known of it.
 type evidence struct {
-	t     *testing.T
+	t     T
 	store Ledger
 	hand  Hand
 	log   *Proved
@@ -55,7 +54,7 @@ type evidence struct {
 }
 
 // gather makes a store that is as it should be.
-func gather(t *testing.T, store Ledger, hand Hand) *evidence {
+func gather(t T, store Ledger, hand Hand) *evidence {
 	e := &evidence{t: t, store: store, hand: hand, log: NewProved(t, "proved")}
 	p := e.log
 	e.oldKey = p.vkey
@@ -181,13 +180,13 @@ type finding struct {
 // RunVerify runs the part of the suite that tampers with a store: whatever is
 // done to it is found, by the record that it was done to. open gives a new,
 // empty, opened store and a hand on it.
-func RunVerify(t *testing.T, open func(t *testing.T) (Ledger, Hand)) {
-	t.Run("right", func(t *testing.T) {
+func RunVerify(t T, open func(t T) (Ledger, Hand)) {
+	t.Run("right", func(t T) {
 		s, h := open(t)
 		right(t, gather(t, s, h))
 	})
 	for _, test := range tamperings {
-		t.Run(test.name, func(t *testing.T) {
+		t.Run(test.name, func(t T) {
 			s, h := open(t)
 			e := gather(t, s, h)
 			test.tamper(e)
@@ -220,7 +219,7 @@ func RunVerify(t *testing.T, open func(t *testing.T) (Ledger, Hand)) {
 
 // right: a store that nobody touched is said to be right, by either key, with and
 // without a witness, and what no checkpoint covers is told.
-func right(t *testing.T, e *evidence) {
+func right(t T, e *evidence) {
 	for name, keys := range map[string][]string{"new key": {e.log.vkey}, "old key": {e.oldKey}, "both": {e.oldKey, e.log.vkey}} {
 		for _, witness := range [][]string{nil, e.witness} {
 			r := e.verify(keys, witness)

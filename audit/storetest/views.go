@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/cwmpgate/cwmpgate/audit"
@@ -12,7 +11,7 @@ import (
 
 // The other views, and what narrows them.
 var viewTests = []test{
-	{"rpcs", func(t *testing.T, s Store) {
+	{"rpcs", func(t T, s Store) {
 		l, cpe := begin("rpcs")
 		i := cpe.Inform([]string{"1 BOOT", "M Reboot"}, Param(ssid, "home", "string"))
 		set := cpe.Set("job", Param(ssid, "away", "string"))
@@ -34,7 +33,7 @@ var viewTests = []test{
 		expect(t, ask(t, s, audit.Filter{View: audit.ViewRPCs, RPC: "Download"}), want{"rpc": "Download"}, want{"rpc": "DownloadResponse"})
 		expect(t, ask(t, s, audit.Filter{View: audit.ViewRPCs, Outcome: "refused"}), want{"seq": set})
 	}},
-	{"sessions", func(t *testing.T, s Store) {
+	{"sessions", func(t T, s Store) {
 		l, cpe := begin("sessions")
 		i := cpe.BareInform([]string{"1 BOOT"})
 		at := l.Now
@@ -48,7 +47,7 @@ var viewTests = []test{
 		})
 		expect(t, ask(t, s, audit.Filter{View: audit.ViewSessions, Outcome: "clean"}))
 	}},
-	{"sessions and their connections", func(t *testing.T, s Store) {
+	{"sessions and their connections", func(t T, s Store) {
 		l := NewLog("connections")
 		l.Session(router, "s-0").End("timeout", nil, nil) // no message of it
 		certified := l.Session(modem, "s-1")
@@ -61,7 +60,7 @@ var viewTests = []test{
 			want{"session": "s-0", "peer": "192.0.2.7:4711", "tls": "1.3"},
 			want{"session": "s-1", "peer": "192.0.2.7:4711", "listener": ":7547", "tls": "1.3", "sni": "acs.example.net", "certificate": "CN=C-D"})
 	}},
-	{"requests of no session", func(t *testing.T, s Store) {
+	{"requests of no session", func(t T, s Store) {
 		l := NewLog("orphans")
 		l.Start()
 		nobody := l.Session(audit.Device{}, "")
@@ -70,7 +69,7 @@ var viewTests = []test{
 		settle(t, s, l)
 		expect(t, ask(t, s, audit.Filter{View: audit.ViewRPCs}), want{"seq": seq, "verdict": "orphan", "outcome": "undelivered"})
 	}},
-	{"records of no device", func(t *testing.T, s Store) {
+	{"records of no device", func(t T, s Store) {
 		l := NewLog("plain")
 		l.Start()
 		l.Refusal("doctype", 3)
@@ -79,7 +78,7 @@ var viewTests = []test{
 			want{"kind": "system", "tenant": "", "serial": "", "session": ""}, want{"kind": "refusal", "tenant": "isp"})
 		expect(t, ask(t, s, audit.Filter{View: audit.ViewRecords, Kind: "refusal"}), want{"seq": 2})
 	}},
-	{"odd values", func(t *testing.T, s Store) {
+	{"odd values", func(t T, s Store) {
 		l, cpe := begin("odd")
 		long := strings.Repeat("x", 64<<10)
 		for _, value := range []string{"", " ", "\x00\x01\x1f\x7f", "\u2028\u00e9\U0001F600", `"\\/`, "NULL", "1e400", "9223372036854775808", "'; DROP TABLE ledger; --", long} {
@@ -99,7 +98,7 @@ var viewTests = []test{
 		rows = ask(t, s, transfers)
 		expect(t, rows[7:8], want{"start": "2026-11-24T20::00:00Z", "outcome": "unattached"})
 	}},
-	{"devices", func(t *testing.T, s Store) {
+	{"devices", func(t T, s Store) {
 		settle(t, s, world())
 		all := map[string]int{}
 		for _, view := range audit.Views() {
@@ -124,7 +123,7 @@ var viewTests = []test{
 			}
 		}
 	}},
-	{"times", func(t *testing.T, s Store) {
+	{"times", func(t T, s Store) {
 		l := world()
 		settle(t, s, l)
 		since, until := l.At(10), l.At(20)
@@ -144,7 +143,7 @@ var viewTests = []test{
 			}
 		}
 	}},
-	{"parameters", func(t *testing.T, s Store) {
+	{"parameters", func(t T, s Store) {
 		settle(t, s, world())
 		for pattern, n := range map[string]int{
 			dns: 6, "Device.**": 16, "device.dns.**": 6, "Device.*": 0, "**.DNSServer": 6, "Device.DNS.": 6,
@@ -160,7 +159,7 @@ var viewTests = []test{
 			}
 		}
 	}},
-	{"tenants, sessions, logs", func(t *testing.T, s Store) {
+	{"tenants, sessions, logs", func(t T, s Store) {
 		l := world()
 		settle(t, s, l)
 		for _, view := range audit.Views() {
@@ -180,7 +179,7 @@ var viewTests = []test{
 			}
 		}
 	}},
-	{"identities", func(t *testing.T, s Store) {
+	{"identities", func(t T, s Store) {
 		settle(t, s, world())
 		for _, view := range audit.Views() {
 			if view == audit.ViewRecords {
@@ -200,7 +199,7 @@ var viewTests = []test{
 			}
 		}
 	}},
-	{"the newest", func(t *testing.T, s Store) {
+	{"the newest", func(t T, s Store) {
 		settle(t, s, world())
 		for _, view := range audit.Views() {
 			all := texts(ask(t, s, audit.Filter{View: view}))
@@ -209,7 +208,7 @@ var viewTests = []test{
 			}
 		}
 	}},
-	{"follow", func(t *testing.T, s Store) {
+	{"follow", func(t T, s Store) {
 		l := world()
 		var after uint64
 		var got []string
@@ -239,7 +238,7 @@ var viewTests = []test{
 			same(t, "after 30 of "+string(view), texts(ask(t, s, audit.Filter{View: view, After: 30})), all[n:])
 		}
 	}},
-	{"stopped by the reader", func(t *testing.T, s Store) {
+	{"stopped by the reader", func(t T, s Store) {
 		write(t, s, world().All())
 		for range 20 { // more than a store has connections
 			for _, err := range s.Query(t.Context(), audit.Filter{View: audit.ViewRecords}) {
@@ -250,7 +249,7 @@ var viewTests = []test{
 			}
 		}
 	}},
-	{"no such view", func(t *testing.T, s Store) {
+	{"no such view", func(t T, s Store) {
 		n := 0
 		for _, err := range s.Query(t.Context(), audit.Filter{View: "secrets"}) {
 			if n++; err == nil {

@@ -146,8 +146,8 @@ func (c *config) Validate(at configs.At) {
 			at.Errorf("retention.tenants."+name, "no tenant is called %q", name)
 		}
 	}
-	if c.Retention.Tidies() && c.Store.SQLite == nil && !at.Wrong("store") {
-		at.Errorf("retention", "there is no store.sqlite: no other store removes records, and the journal keeps them for journal.keep_after_ack")
+	if c.Retention.Tidies() && c.Store.SQLite == nil && c.Store.ClickHouse == nil && !at.Wrong("store") {
+		at.Errorf("retention", "there is no store to remove records from; the journal keeps them for journal.keep_after_ack")
 	}
 	if c.Admin.Metrics != "" && !c.Admin.Metrics.Loopback() {
 		at.Errorf("admin.metrics", "%s is not a loopback address; it asks for no password", c.Admin.Metrics)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cwmpgate/cwmpgate/audit"
+	"github.com/cwmpgate/cwmpgate/audit/storetest"
 	"github.com/cwmpgate/cwmpgate/cwmp/cwmptest"
 )
 
@@ -23,18 +25,49 @@ func newDemo() *cobra.Command {
 small fleet of simulated CPEs before it. The CPEs boot, inform, get set,
 download firmware through the gateway, and fail at times. All of it stays on
 loopback addresses and in one directory, which is kept: its config file, journal
-and store serve the audit commands that demo prints.`,
+and store serve the audit commands that demo prints.
+
+With --night nothing runs: the store of a config, which must be empty, is given
+the records of one night of four devices and two ACSes, in which something is
+wrong. It is what the questions of docs/audit.md and the dashboard in
+configs/grafana.json have their answers from.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if d.night != "" {
+				return writeNight(cmd.Context(), cmd.OutOrStdout(), d.night)
+			}
 			return d.run(cmd.Context(), cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringVar(&d.directory, "directory", "cwmpgate-demo", "`directory` to keep everything in")
 	cmd.Flags().DurationVar(&d.period, "for", 0, "how `long` to run, 10s for example; until Ctrl-C where it is 0")
 	cmd.Flags().IntVar(&d.devices, "devices", 8, "`number` of simulated CPEs")
+	cmd.Flags().StringVar(&d.night, "night", "", "give the empty store of this config `FILE` a night's records, and run nothing")
 	return cmd
 }
 
+// writeNight gives an empty store the example of the docs.
+func writeNight(ctx context.Context, out io.Writer, file string) error {
+	s, err := openStore(ctx, file, false)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	for _, err := range s.Query(ctx, audit.Filter{View: audit.ViewRecords, Limit: 1}) {
+		if err == nil {
+			err = usagef("the store of %s has records already: give --night one that is empty", file)
+		}
+		return err
+	}
+	night := storetest.Night()
+	if err := s.Write(ctx, night.All()); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%d records of the night from 24 to 25 November 2026 are in the store: ask what docs/audit.md asks\n", len(night.Entries))
+	return err
+}
+
 type demo struct {
+	night     string
 	directory string
 	period    time.Duration
 	devices   int

@@ -217,7 +217,7 @@ func (o *order) give(cmd *cobra.Command, c *config, request retention.Request) (
 		return result, err
 	}
 	if g.keeper == nil {
-		return result, errors.New("this store removes no records: store.sqlite does")
+		return result, errors.New("there is no store to remove records from")
 	}
 	err = g.openBooks(ctx)
 	switch {

@@ -293,7 +293,7 @@ func TestRetentionConfig(t *testing.T) {
 	if err := os.WriteFile(file, []byte(strings.Replace(string(text), "store: {sqlite: {file: audit.db}}\n", "", 1)), fs.FileMode(0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := loadConfig(file); err == nil || !strings.Contains(err.Error(), "there is no store.sqlite") {
+	if _, err := loadConfig(file); err == nil || !strings.Contains(err.Error(), "there is no store to remove records from") {
 		t.Errorf("without a store: %v", err)
 	}
 }

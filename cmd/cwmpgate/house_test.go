@@ -59,7 +59,7 @@ func TestBinaryHasNoTestParts(t *testing.T) {
 		t.Fatalf("go list gives not all that is linked: %q", deps)
 	}
 	barred := []string{
-		module + "/audit/clickhouse/chtest", module + "/audit/journal/journaltest", module + "/audit/storetest",
+		module + "/audit/clickhouse/chtest", module + "/audit/journal/journaltest", module + "/audit/storetest/gotest",
 		"github.com/ebitengine/purego", "testing",
 	}
 	for _, dep := range deps {

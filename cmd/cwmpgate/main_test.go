@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/cwmpgate/cwmpgate/audit/clickhouse/chtest"
 )
 
 // long has the tests that stand for endurance run at full length.
@@ -49,6 +51,7 @@ var load struct {
 }
 
 func TestMain(m *testing.M) {
+	chtest.Main()
 	flag.Parse()
 	code := m.Run()
 	if program.dir != "" {

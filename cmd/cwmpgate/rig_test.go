@@ -36,6 +36,7 @@ type plan struct {
 	journal  string // further keys of the journal
 	listen   string // "127.0.0.1:0" where empty
 	admin    string // "127.0.0.1:0" where empty
+	store    string // "{sqlite: {file: audit.db}}" where empty
 }
 
 const testConfig = `node: test-node
@@ -48,7 +49,7 @@ listeners:
     upstreams: [{name: acs-a, url: "http://%s/", reuse: %s}]
     redaction: {key: "file:redaction.key"}
 %sjournal: {directory: journal, max_size: 1GiB, segment_size: 1MiB%s}
-store: {sqlite: {file: audit.db}}
+store: %s
 admin: {metrics: %q}
 log: {level: %s, format: json}
 %s`
@@ -69,7 +70,7 @@ func (p plan) write(t testing.TB) string {
 			secure += "      " + p.tlsKeys + "\n"
 		}
 	}
-	text := fmt.Sprintf(testConfig, cmp.Or(p.listen, "127.0.0.1:0"), secure, p.acs, cmp.Or(p.reuse, "never"), p.tenant, p.journal,
+	text := fmt.Sprintf(testConfig, cmp.Or(p.listen, "127.0.0.1:0"), secure, p.acs, cmp.Or(p.reuse, "never"), p.tenant, p.journal, cmp.Or(p.store, "{sqlite: {file: audit.db}}"),
 		cmp.Or(p.admin, "127.0.0.1:0"), cmp.Or(p.level, "debug"), p.sections)
 	file := filepath.Join(p.dir, "cwmpgate.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

@@ -108,7 +108,7 @@ func newStore() *cobra.Command {
 		Use: "store", Short: "Look after the audit store",
 		Long: `Store sends again what the store would not take, and tests a server.`,
 	}
-	cmd.AddCommand(newStoreRetry())
+	cmd.AddCommand(newStoreRetry(), newStoreSelftest())
 	return cmd
 }
 

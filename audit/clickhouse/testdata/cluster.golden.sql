@@ -435,6 +435,35 @@ GROUP BY
     sender,
     rpc;
 
+-- 0003_proof.sql
+CREATE TABLE IF NOT EXISTS checkpoints_local ON CLUSTER fleet
+(
+    `log` LowCardinality(String),
+    `epoch` UInt64 CODEC(ZSTD(1)),
+    `size` Int64 CODEC(ZSTD(1)),
+    `last` UInt64 CODEC(ZSTD(1)),
+    `note` String CODEC(ZSTD(1))
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{uuid}/{shard}', '{replica}')
+ORDER BY (log, epoch, size, note)
+SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800;
+
+CREATE TABLE IF NOT EXISTS checkpoints ON CLUSTER fleet AS checkpoints_local
+ENGINE = Distributed('fleet', currentDatabase(), checkpoints_local);
+
+CREATE TABLE IF NOT EXISTS removals_local ON CLUSTER fleet
+(
+    `log` LowCardinality(String),
+    `seq` UInt64,
+    `at` DateTime64(3, 'UTC') DEFAULT now64(3)
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{uuid}/{shard}', '{replica}')
+ORDER BY (log, seq)
+SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800;
+
+CREATE TABLE IF NOT EXISTS removals ON CLUSTER fleet AS removals_local
+ENGINE = Distributed('fleet', currentDatabase(), removals_local);
+
 -- views
 CREATE OR REPLACE VIEW view_records ON CLUSTER fleet
 AS SELECT
@@ -463,7 +492,7 @@ FROM
         bytes AS record,
         toUInt32(0) AS item
     FROM ledger AS r
-    WHERE true
+    WHERE bytes != ''
 )
 SETTINGS join_use_nulls = 0;
 
@@ -593,6 +622,14 @@ FROM
                 log,
                 answers
         ),
+        f AS
+        (
+            SELECT DISTINCT
+                log,
+                answers
+            FROM rpcs
+            WHERE (answers > 0) AND (message = 'fault') AND (to_rpc = 'Inform') AND (seq <= (committed[log]))
+        ),
         h AS
         (
             SELECT
@@ -605,7 +642,12 @@ FROM
                 log AS known_log,
                 seq AS known_seq,
                 item AS known_item,
-                action IN ('reported', 'informed', 'read') AS is_known,
+                (action = 'read') OR ((action IN ('reported', 'informed')) AND ((log, seq) NOT IN (
+                    SELECT
+                        log,
+                        answers
+                    FROM f
+                ))) AS is_known,
                 tuple(at, log, seq, item, sent, text, secret) AS known,
                 log,
                 seq,
@@ -661,7 +703,7 @@ FROM
         r.secret AS new_secret,
         r.type AS type,
         multiIf(r.verdict = 'deny', 'denied', r.verdict = 'orphan', 'undelivered', (a.answer.1) = 'response', multiIf((r.rpc NOT IN ('SetParameterValues', 'AddObject', 'DeleteObject', 'Download', 'Upload')) OR ((a.answer.2) = '0'), 'accepted', (a.answer.2) != '1', 'unclear', (r.rpc IN ('Download', 'Upload')), 'accepted', 'accepted-after-reboot'), (a.answer.1) = 'fault', 'refused', s.seq > 0, multiIf(has(s.undelivered, r.seq), 'undelivered', (s.how IN ('clean', 'acs-error')), 'unanswered', 'unknown'), y.started > r.seq, 'unknown', 'unanswered') AS fate,
-        multiIf((r.action IN ('reported', 'informed', 'read')), 'reported', (fate != 'refused') OR (r.action != 'set'), fate, x.seq > 0, 'refused', a.answer.6, 'not-applied', 'refused-no-detail') AS outcome,
+        multiIf((r.action IN ('reported', 'informed')) AND ((a.answer.1) = 'fault'), 'refused', (r.action IN ('reported', 'informed', 'read')), 'reported', (fate != 'refused') OR (r.action != 'set'), fate, x.seq > 0, 'refused', a.answer.6, 'not-applied', 'refused-no-detail') AS outcome,
         if((x.fault.1) != '', x.fault.1, a.answer.4) AS fault_code,
         if((x.fault.2) != '', x.fault.2, a.answer.5) AS fault_text,
         r.key AS key,

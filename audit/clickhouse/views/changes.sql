@@ -1,6 +1,6 @@
 {{- /* One row per parameter set, added, deleted, or told with another value than
-was known. Known is what a CPE told, from then on, and what it accepted, from
-its answer on: h has the values in that order, and the latest of those before a
+was known. Known is what a CPE told, from then on, but not what an Inform told
+that the ACS answered with a fault, and what it accepted, from its answer on: h has the values in that order, and the latest of those before a
 change is its old value. */ -}}
 WITH {{template "committed" .}},
 r AS (
@@ -24,9 +24,14 @@ r AS (
     WHERE answers > 0 AND message = 'response' AND status IN ('0', '1') AND seq <= committed[log]
     {{- with .To}} AND at <= {{.}}{{end}}{{with .Pairs}} AND (tenant, serial) IN ({{.}}){{end}}
     GROUP BY log, answers
+), f AS (
+    SELECT DISTINCT log, answers
+    FROM rpcs
+    WHERE answers > 0 AND message = 'fault' AND to_rpc = 'Inform' AND seq <= committed[log]
+    {{- with .To}} AND at <= {{.}}{{end}}{{with .Pairs}} AND (tenant, serial) IN ({{.}}){{end}}
 ), h AS (
     SELECT tenant, serial, oui, class, name, at AS known_at, log AS known_log, seq AS known_seq, item AS known_item,
-        action IN ('reported', 'informed', 'read') AS is_known, tuple(at, log, seq, item, sent, text, secret) AS known, log, seq, item
+        action = 'read' OR action IN ('reported', 'informed') AND (log, seq) NOT IN (SELECT log, answers FROM f) AS is_known, tuple(at, log, seq, item, sent, text, secret) AS known, log, seq, item
     FROM k
     UNION ALL
     SELECT k.tenant, k.serial, k.oui, k.class, k.name, b.accepted_at, k.log, b.accepted, k.item,
@@ -51,6 +56,7 @@ SELECT
     r.secret AS new_secret, r.type AS type,
     {{template "outcome"}} AS fate,
     multiIf(
+        r.action IN ('reported', 'informed') AND a.answer.1 = 'fault', 'refused',
         r.action IN ('reported', 'informed', 'read'), 'reported',
         fate != 'refused' OR r.action != 'set', fate,
         x.seq > 0, 'refused',
