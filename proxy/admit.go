@@ -112,7 +112,8 @@ func (g *Gateway) decisionLimit(t *acs, reason string) string {
 }
 
 // keyOf is the key of a device's limit: of its names alone where a certificate
-// names it, else of the source prefix too, so that nobody uses up another's. An
+// or a user that logged in here names it, else of the source prefix too, so that
+// nobody uses up another's. An
 // Inform that names no device has none.
 func (g *Gateway) keyOf(x *exchange, d audit.Device) uint64 {
 	if d == (audit.Device{}) {
@@ -124,7 +125,7 @@ func (g *Gateway) keyOf(x *exchange, d audit.Device) uint64 {
 		h.WriteString(part)
 		h.WriteByte(0)
 	}
-	if x.level != audit.IdentityCertificate {
+	if x.level != audit.IdentityCertificate && x.level != audit.IdentityHTTP {
 		writePrefix(&h, x.conn.prefix)
 	}
 	return h.Sum64() | 1

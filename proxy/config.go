@@ -9,6 +9,7 @@ import (
 	"github.com/cwmpgate/cwmpgate/cwmp"
 	"github.com/cwmpgate/cwmpgate/policy/admission"
 	"github.com/cwmpgate/cwmpgate/proxy/acme"
+	"github.com/cwmpgate/cwmpgate/proxy/auth"
 	"github.com/cwmpgate/cwmpgate/proxy/certs"
 	"github.com/cwmpgate/cwmpgate/proxy/h1"
 	"github.com/cwmpgate/cwmpgate/proxy/identity"
@@ -45,12 +46,13 @@ type Tenant struct {
 	Files        Files               `yaml:"files" doc:"File transfers through the gateway."`
 	Redirects    []string            `yaml:"redirects" doc:"Hosts, other than the tenant's own, that an ACS may redirect CPEs to, as host or host:port."`
 	Identity     string              `yaml:"identity" doc:"What an HTTP user name must equal for the device to count as authenticated: a template of {oui}, {productclass}, {serial} and {mac}."`
-	UserMismatch string              `yaml:"user_mismatch" enum:"pass|refuse" doc:"An Inform with an HTTP user of the form of identity that is another device's: pass leaves it to the ACS, and the record says claimed; refuse answers 403. With a certificate that names the device it is refused always."`
+	UserMismatch string              `yaml:"user_mismatch" enum:"auto|pass|refuse|strict" doc:"An Inform with an HTTP user of the form of identity that is another device's: pass leaves it to the ACS, and the record says claimed; refuse answers 403; auto is refuse with authentication, pass without. With a certificate that names the device it is refused always. strict, for authentication alone, refuses every user but the device's own, such as one that devices share."`
+	Auth         *auth.Config        `yaml:"authentication" doc:"Has CPEs log in at the gateway, by HTTP Basic or Digest; docs/authentication.md explains it. Without it their credentials are the ACS's to judge."`
 	Clients      *certs.Clients      `yaml:"client_certificates" doc:"Certificates of this tenant's CPEs, in place of what the listener says."`
 }
 
 // SetDefaults gives a tenant its defaults before its section is read.
-func (t *Tenant) SetDefaults() { t.Identity, t.UserMismatch = "{oui}-{serial}", UserMismatchPass }
+func (t *Tenant) SetDefaults() { t.Identity, t.UserMismatch = "{oui}-{serial}", UserMismatchAuto }
 
 // Validate reports what no single key's type can tell.
 func (t *Tenant) Validate(at configs.At) {
@@ -64,6 +66,9 @@ func (t *Tenant) Validate(at configs.At) {
 	}
 	if _, err := identity.ParseTemplate(t.Identity); err != nil {
 		at.Errorf("identity", "%v", err)
+	}
+	if t.UserMismatch == UserMismatchStrict && t.Auth == nil && !at.Wrong("authentication") {
+		at.Errorf("user_mismatch", "strict needs authentication: without it a first Inform comes without a user")
 	}
 	if p := t.Match.Path; p != "" && p[0] != '/' {
 		at.Errorf("match.path", "%q does not begin with a slash", p)
@@ -238,6 +243,8 @@ func (c *Config) cwmpLimits() cwmp.Limits {
 
 // What becomes of an Inform whose HTTP user is another device's.
 const (
+	UserMismatchAuto   = "auto"
 	UserMismatchPass   = "pass"
 	UserMismatchRefuse = "refuse"
+	UserMismatchStrict = "strict"
 )

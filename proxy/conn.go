@@ -35,6 +35,7 @@ type conn struct {
 	scheme      []byte
 
 	session *session        // the last of this connection; the table's lock guards it
+	login   connLogin       // who has logged in on it
 	served  bool            // it has carried a request; guarded alike
 	busy    bool            // a request is being served; the gateway's lock guards it
 	files   *upstream.Lease // of file requests, nil where there was none

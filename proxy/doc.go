@@ -5,6 +5,7 @@
 // One request goes straight down (exchange.go):
 //
 //	route      tenant by listener, Host and path
+//	authenticate   where CPEs log in here: who it is, or a challenge
 //	stream     what is no message: a file, passed through and counted
 //	read       the body: bounded, inflated
 //	decode     strict; what is ambiguous is refused and never relayed

@@ -33,6 +33,7 @@ type exchange struct {
 	turn    cwmp.Turn
 	seq     uint64 // of its record, 0 where it has none
 	creds   credentials
+	login   login
 	inform  *admission.Inform // while it asks for its session
 	// Why no node could be reached for a new session.
 	unreachable error
@@ -73,10 +74,14 @@ func (x *exchange) run(ctx context.Context) error {
 	if err := x.route(); err != nil {
 		return err
 	}
-	if file, err := x.isFile(); file || err != nil {
-		if err != nil {
-			return err
-		}
+	file, err := x.isFile()
+	if err != nil {
+		return err
+	}
+	if err := x.authenticate(ctx, file); err != nil {
+		return err
+	}
+	if file {
 		return x.stream(ctx)
 	}
 	if err := x.read(); err != nil {
@@ -244,6 +249,9 @@ func (x *exchange) take() error {
 		s.origin.Device = deviceOf(x.message)
 		s.reaches(x.level)
 		x.gateway.sessions.named(s, deviceKey(x.tenant.name, s.origin.Device))
+		if x.provesDevice(s.origin.Device) {
+			x.namedByUser()
+		}
 	}
 	return nil
 }

@@ -53,6 +53,9 @@ func (x *exchange) forward(ctx context.Context) (err error) {
 	if x.wasInform && x.answer != nil && x.answer.Kind == cwmp.KindRequest && x.acs.node.Reuses() {
 		return refuseACS(502, reasonSequence, "%s in answer to an Inform, on a connection that may have been another session's", x.answer.Name)
 	}
+	if err := x.acsChallenges(); err != nil {
+		return err
+	}
 	x.learn()
 	x.answerTurn, err = s.state.FromACS(resp.Status, x.answer)
 	if err != nil {

@@ -101,7 +101,9 @@ func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.
 func (g *Gateway) newTenant(c *Tenant, set *metrics.Set) (*tenant, error) {
 	t := &tenant{name: c.Name, expected: newExpected(), match: c.Match, filePaths: c.Files.Paths, hosts: lowerSet(c.Match.Hosts), sni: lowerSet(c.Match.SNI), redirects: lowerSet(c.Redirects)}
 	var err error
-	t.bindsUser = c.UserMismatch == UserMismatchRefuse
+	if err := t.newAuth(c, set, g.now); err != nil {
+		return nil, err
+	}
 	if t.identity, err = identity.ParseTemplate(c.Identity); err != nil {
 		return nil, err
 	}
@@ -184,6 +186,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer cut()
 	var accepting, conns, keeping sync.WaitGroup
 	keeping.Go(func() { g.keepCertificates(ctx) })
+	g.keepUsers(ctx, &keeping)
 	for _, t := range g.tenants {
 		keeping.Go(func() { t.pool.Run(ctx) })
 	}

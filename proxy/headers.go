@@ -101,10 +101,12 @@ func (x *exchange) towardsACS(dst []h1.Field, to *upstream.Node) []h1.Field {
 				continue
 			}
 			f.Value = rest
+		case isName(f.Name, "authorization") && x.hidesAuthorization():
+			continue
 		}
 		dst = append(dst, f)
 	}
-	return x.identityFields(x.forwardingFields(dst, to), to)
+	return x.identityFields(x.forwardingFields(x.ownAuthorization(dst, to), to), to)
 }
 
 // forwardingFields appends what the upstream is to know of the CPE's side.

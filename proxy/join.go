@@ -14,7 +14,7 @@ import (
 // join finds the session of the request, or begins one, and takes its place in
 // flight. done is true when the request was answered here.
 func (x *exchange) join(ctx context.Context) (done bool, err error) {
-	x.creds = readCredentials(x.req.Fields)
+	x.creds = x.shownCredentials()
 	if x.wasInform {
 		return false, x.joinInform(ctx)
 	}
@@ -98,6 +98,9 @@ func (x *exchange) eachCookie(f func(key sessionKey)) {
 // was challenged: by connection, by cookie, or by the nonce it answers.
 func (x *exchange) joinInform(ctx context.Context) error {
 	t := x.gateway.sessions
+	if x.login.carried { // a session begins with credentials of its own
+		return x.challenge(x.login.stale)
+	}
 	device := deviceOf(x.message)
 	if err := x.identify(device); err != nil {
 		return err
@@ -159,13 +162,18 @@ func (x *exchange) identify(device audit.Device) error {
 		r.verified = subject
 		return r
 	}
-	x.level = level
+	if x.level = level; level != audit.IdentityCertificate && x.provesDevice(device) {
+		x.level = audit.IdentityHTTP
+	}
 	return x.userNames(device)
 }
 
 // userNames refuses an HTTP user that is another device's, where that is asked
-// for or the device is certain.
+// for, the gateway has judged the user, or the device is certain.
 func (x *exchange) userNames(device audit.Device) error {
+	if x.tenant.strictUser && (x.wasInform || device.Serial != "") && !x.tenant.identity.Names(x.creds.user, device) {
+		return mismatch(device, "the HTTP user does not name the device of the Inform")
+	}
 	if device.Serial == "" || !x.tenant.identity.NamesAnother(x.creds.user, device) {
 		return nil
 	}
@@ -214,6 +222,9 @@ func (x *exchange) begin(device string, p *place) (err error) {
 		inFlight: make(chan struct{}, 1), state: cwmp.NewSession(), lease: x.acs.node.Lease(), place: p,
 	}
 	s.acs.Store(x.acs)
+	if x.login.verified {
+		s.user = x.login.user
+	}
 	s.origin = audit.Origin{
 		Tenant: x.tenant.name, Session: s.id, Identity: audit.IdentityClaimed, ACS: x.acs.node.Name(),
 		Redactor: x.tenant.redactor, Connection: x.conn.facts(),
@@ -299,11 +310,8 @@ func (x *exchange) learn() {
 		challengeNonces(x.resp.Fields, func(nonce string) { t.give(s, x.tenant.nonceKey(nonce)) })
 	}
 	t.challenge(s, x.resp.Status == 401 && !s.state.Accepted())
-	if x.resp.Status/100 == 2 && !s.isKnownBy(audit.IdentityHTTP) && x.tenant.identity.Names(x.creds.user, s.origin.Device) {
-		s.reaches(audit.IdentityHTTP)
-		for _, rival := range t.verified(s, x.creds.user) {
-			x.gateway.endFromOutside(rival, audit.EndSuperseded, x.conn)
-		}
+	if x.tenant.auth == nil && x.resp.Status/100 == 2 && !s.isKnownBy(audit.IdentityHTTP) && x.tenant.identity.Names(x.creds.user, s.origin.Device) {
+		x.namedByUser()
 	}
 }
 

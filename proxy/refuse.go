@@ -42,6 +42,11 @@ const (
 	reasonACSDown           = "acs-unreachable"
 	reasonACSClosed         = "acs-closed"
 	reasonACSSlow           = "acs-slow"
+	reasonACSChallenges     = "acs-challenges"
+	reasonLoginFailed       = "login-failed"
+	reasonLoginLimited      = "login-limited"
+	reasonLoginUnavailable  = "login-unavailable"
+	reasonLoginUnverified   = "login-unverified" // of a record, not of a refusal
 	reasonJournal           = "journal-not-writable"
 	reasonDraining          = "draining"
 	reasonInternal          = "internal"
@@ -60,6 +65,7 @@ type refusal struct {
 	device     cwmp.DeviceID
 	retryAfter time.Duration   // 0: by timeouts.retry_after
 	decision   *audit.Decision // recorded as such, and logged only as a limit begins and stops to bite
+	challenges [][]byte        // of a 401; without a reason it is how a login begins, and is not recorded
 	security   bool            // recorded as security, with what was claimed and verified
 	claimed    string
 	verified   string
@@ -147,6 +153,9 @@ func (g *Gateway) limitText(reason string) string {
 func (x *exchange) refuse(err error) {
 	r := asRefusal(err, "cpe")
 	x.conn.gateway.countRefusal(x.conn, x, r)
+	if r.status == 401 {
+		x.skipBody()
+	}
 	// What is left unread of a refused request must not be read as the next one.
 	if !x.bodyRead || r.status == 400 && r.from == "cpe" {
 		x.keepAlive = false
@@ -161,6 +170,10 @@ func (x *exchange) refuse(err error) {
 func (c *conn) writeRefusal(r *refusal, keepAlive bool) error {
 	fields := []h1.Field{{Name: []byte("Content-Type"), Value: []byte("text/plain; charset=utf-8")}}
 	switch r.status {
+	case 401:
+		for _, c := range r.challenges {
+			fields = append(fields, h1.Field{Name: []byte("WWW-Authenticate"), Value: c})
+		}
 	case 503:
 		fields = append(fields, h1.Field{Name: []byte("Retry-After"), Value: c.gateway.retryAfter(r)})
 	case 405:
@@ -184,6 +197,8 @@ func peerText(status int) string {
 	switch status {
 	case 400:
 		return "bad request\n"
+	case 401:
+		return "log in\n"
 	case 403:
 		return "forbidden\n"
 	case 404:
@@ -215,6 +230,9 @@ func peerText(status int) string {
 // countRefusal counts, logs and records a refusal. x is nil for what was
 // refused before a request was read.
 func (g *Gateway) countRefusal(c *conn, x *exchange, r *refusal) {
+	if r.reason == "" {
+		return
+	}
 	origin := &audit.Origin{}
 	if x != nil {
 		origin = x.originForRefusal()

@@ -42,7 +42,7 @@ type session struct {
 	conn   *conn     // where its last request came from
 	keys   []heldKey // cookies and nonces it is found by
 	device string    // key of the device, "" until an Inform was read
-	user   string    // HTTP user that the ACS accepted and that names the device
+	user   string    // HTTP user that was accepted: by the gateway, or by the ACS and then one that names the device
 	// The ACS's last answer was 401, before it accepted an Inform.
 	challenged bool
 	place      *place // nil: it is not admitted, or has handed its place on

@@ -127,14 +127,15 @@ func (t *sessions) rivalsOf(s *session, c *conn, device string) (out []*session)
 	return out
 }
 
-// verified takes note of the HTTP user that the ACS accepted in s, and returns
-// the other open sessions of the device that the same user was accepted in.
+// verified takes note of the HTTP user that was accepted in s and names its
+// device, and returns the other open sessions of the device that the same user
+// was accepted in, but for those begun by a certificate where s was not.
 func (t *sessions) verified(s *session, user string) (rivals []*session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s.user = user
 	for _, other := range t.byDevice[s.device] {
-		if other != s && other.user == user {
+		if other != s && other.user == user && (s.certified || !other.certified) {
 			rivals = append(rivals, other)
 		}
 	}

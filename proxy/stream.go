@@ -43,7 +43,7 @@ func (x *exchange) fileOrigin() *audit.Origin {
 		Tenant: x.tenant.name, Identity: audit.IdentityClaimed, ACS: x.conn.fileLease(x.tenant).Node().Name(),
 		Redactor: x.tenant.redactor, Connection: x.conn.facts(),
 	}
-	x.creds = readCredentials(x.req.Fields)
+	x.creds = x.shownCredentials()
 	if e, ok := x.tenant.expected.whose(fileKey{x.conn.prefix, string(x.req.Target)}); ok {
 		o.Session, o.Device, o.Identity = e.session, e.device, e.identity
 		return o
@@ -151,7 +151,7 @@ func (x *exchange) sendFile(ctx context.Context, lease *upstream.Lease, sent *co
 	if !x.bodyRead {
 		x.keepAlive = false
 	}
-	return client, nil
+	return client, x.acsChallenges()
 }
 
 // deliverFile streams the answer to the CPE and counts what it took.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/cwmpgate/cwmpgate/audit"
+	"github.com/cwmpgate/cwmpgate/proxy/auth"
 	"github.com/cwmpgate/cwmpgate/proxy/certs"
 	"github.com/cwmpgate/cwmpgate/proxy/identity"
 	"github.com/cwmpgate/cwmpgate/proxy/upstream"
@@ -21,8 +22,10 @@ type tenant struct {
 	acses        []*acs         // its nodes
 	fileUpstream *upstream.Node // nil: files come from the ACS
 	redactor     *audit.Redactor
-	identity     *identity.Template // of HTTP users
-	bindsUser    bool               // one that is another device's is refused
+	identity     *identity.Template  // of HTTP users
+	bindsUser    bool                // one that is another device's is refused
+	strictUser   bool                // one that is not the device's own is refused
+	auth         *auth.Authenticator // nil: CPEs do not log in here
 	filePaths    []string
 	clients      *certs.Trust    // nil: the listener's holds
 	ownFields    map[string]bool // that the gateway sets, by upstream.FoldName
@@ -48,6 +51,9 @@ func (t *tenant) hasName(sni string) bool { return len(t.sni) == 0 || t.sni[stri
 
 func (t *tenant) close() {
 	t.pool.Close()
+	if t.auth != nil {
+		t.auth.Close()
+	}
 	if t.fileUpstream != nil {
 		t.fileUpstream.Close()
 	}

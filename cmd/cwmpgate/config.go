@@ -142,6 +142,13 @@ func (c *config) Validate(at configs.At) {
 		}) {
 			item.Errorf("match.sni", "no listener of the tenant has TLS, so no connection has a name: give the listener tls, or leave sni out")
 		}
+		if t.Auth != nil && t.Auth.TakesBasic() && !t.Auth.BasicInClear && !at.Wrong("listeners") {
+			for _, l := range c.Listeners {
+				if l.TLS == nil && (t.Match.Listener == "" || t.Match.Listener == l.Name) {
+					item.Errorf("authentication.schemes", "basic: listener %q has no TLS, so that everybody on the way would read passwords; match another listener, or set basic_in_clear: true", l.Name)
+				}
+			}
+		}
 	}
 	for name := range c.Retention.Tenants {
 		if !tenants[name] && !at.Wrong("tenants") {

@@ -114,7 +114,7 @@ What was changed:    cwmpgate audit changes --config cwmpgate.yaml`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; see %s --help", suggestFlag(cmd, err), cmd.CommandPath())}
 	})
-	root.AddCommand(newRun(), newCheck(), newDemo(), newTop(), newAudit(), newCerts(), newStore(), newProof(), newWitness(), newJournal(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newDemo(), newTop(), newAudit(), newCerts(), newPasswd(), newStore(), newProof(), newWitness(), newJournal(), newVersion())
 	return root
 }
 
