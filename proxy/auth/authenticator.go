@@ -35,6 +35,7 @@ type Request struct {
 	Method, Target string   // as they were sent: Digest covers them
 	Authorization  [][]byte // all fields of that name
 	Source         netip.Prefix
+	Shared         bool   // the source is a load balancer, which says nothing of who is behind it
 	LoggedIn       string // the user who has logged in on its connection, "" where none has
 
 	// over tells whether its source or user has been wrong too often meanwhile:
@@ -175,7 +176,7 @@ func (a *Authenticator) check(ctx context.Context, r Request) Result {
 	if err == nil && (!a.offered[c.scheme] || c.scheme != schemeBasic && c.realm != a.cfg.Realm) {
 		return Result{User: c.user}
 	}
-	who := a.limits.of(r.Source, c.user, a.now())
+	who := a.limits.of(r, c.user, a.now())
 	if over := a.limits.over(who, a.now()); over != nil {
 		return Result{Outcome: Limited, User: c.user, Why: over.Error(), RetryAfter: over.wait}
 	}

@@ -32,7 +32,7 @@ type Config struct {
 
 // Failures bounds guessing.
 type Failures struct {
-	Address admission.Rate `yaml:"address" doc:"Wrong credentials from one source prefix. Users who logged in from there before are not held to it: many devices may stand behind one address."`
+	Address admission.Rate `yaml:"address" doc:"Wrong credentials from one source prefix. Users who logged in from there before are not held to it: many devices may stand behind one address. Nor is who comes through admission.trusted_proxies."`
 	User    admission.Rate `yaml:"user" doc:"Wrong credentials of one user from one source prefix."`
 	Tracked int            `yaml:"tracked" min:"100" max:"10000000" doc:"Prefixes, and users behind them, whose rate is known at once, 64 bytes each at most; and users who logged in, about 300 bytes each."`
 }
