@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"net"
 	"net/netip"
 	"strconv"
 	"time"
@@ -159,8 +158,13 @@ func (g *Gateway) isTrusted(source netip.Prefix) bool {
 }
 
 // enter lets a connection in, or says why not, before anything is paid for it.
-func (g *Gateway) enter(l *listener, c net.Conn, source netip.Prefix) bool {
+func (g *Gateway) enter(l *listener, p *peer) bool {
+	source := p.prefix
 	trusted := g.isTrusted(source)
+	if l.cfg.ProxyProtocol == ProxyProtocolRequired && !trusted && !p.introduced {
+		g.refuseConnection(l, p, "not-a-proxy")
+		return false
+	}
 	reason := g.gate.enter(source, trusted)
 	if reason == "" && !trusted {
 		refused, over := g.admission.Connect(g.sourceKey(source))
@@ -176,7 +180,7 @@ func (g *Gateway) enter(l *listener, c net.Conn, source netip.Prefix) bool {
 	if reason == "" {
 		return true
 	}
-	g.refuseConnection(l, c, source, reason)
+	g.refuseConnection(l, p, reason)
 	return false
 }
 

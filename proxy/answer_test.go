@@ -123,6 +123,11 @@ func TestTenantMatch(t *testing.T) {
 	f(Match{Hosts: []string{"2001:db8::1"}}, "a", "[2001:db8::1]:7547", "/", true)
 	f(Match{Hosts: []string{"2001:db8::1"}}, "a", "[2001:DB8::1]", "/", true)
 	f(Match{Path: "/acs"}, "a", "", "/acs", true)
+	for name, want := range map[string]bool{"": false, "north.example.com": true, "NORTH.example.com": true, "south.example.com": false} {
+		if got := (&tenant{sni: lowerSet([]string{"North.example.com"})}).hasName(name); got != want {
+			t.Errorf("north has the name %q: %v", name, got)
+		}
+	}
 	f(Match{Path: "/acs"}, "a", "", "/acs/x", false)
 	f(Match{Path: "/acs/"}, "a", "", "/acs/x", true)
 	f(Match{Path: "/acs/"}, "a", "", "/acs", false)

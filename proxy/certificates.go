@@ -126,7 +126,7 @@ func (g *Gateway) reload(k keeper) {
 func (g *Gateway) warnOfEnds(keepers []keeper, now time.Time) {
 	for _, k := range keepers {
 		for _, i := range k.keep.Items() {
-			if !i.Until.IsZero() && i.Until.Sub(now) < time.Duration(g.cfg.Certificates.WarnBefore) && i.What != certs.ItemCRL || i.IsStale(now) {
+			if i.EndsSoon(now, time.Duration(g.cfg.Certificates.WarnBefore)) {
 				g.log.Warn().Str("of", k.name).Str("what", i.What).Str("file", i.File).Str("subject", i.Subject).Time("until", i.Until).Msg("ends soon or has ended")
 			}
 		}

@@ -18,11 +18,22 @@ import (
 
 // Listener is one address that CPEs connect to.
 type Listener struct {
-	Name        string          `yaml:"name" doc:"Name of the listener in records, metrics and a tenant's match; the address where absent."`
-	Address     configs.Address `yaml:"address" required:"true" doc:"Host and port to listen on, as in :7547."`
-	TLS         *certs.Config   `yaml:"tls" doc:"TLS of the listener; without it CPEs speak plain HTTP, and records say so."`
-	AllowNoHost bool            `yaml:"allow_no_host" doc:"Accept HTTP/1.1 requests without a Host field: CPEs that send them exist and cannot be updated. They are routed like requests for no host."`
+	Name          string          `yaml:"name" doc:"Name of the listener in records, metrics and a tenant's match; the address where absent."`
+	Address       configs.Address `yaml:"address" required:"true" doc:"Host and port to listen on, as in :7547."`
+	TLS           *certs.Config   `yaml:"tls" doc:"TLS of the listener; without it CPEs speak plain HTTP, and records say so."`
+	ProxyProtocol string          `yaml:"proxy_protocol" enum:"off|trusted|required" doc:"Whether load balancers say whom a connection is from, by a PROXY header (versions 1 and 2). trusted: those of admission.trusted_proxies must, others are CPEs that come by themselves; required: others are turned away."`
+	AllowNoHost   bool            `yaml:"allow_no_host" doc:"Accept HTTP/1.1 requests without a Host field: CPEs that send them exist and cannot be updated. They are routed like requests for no host."`
 }
+
+// What a listener expects before a connection's own bytes.
+const (
+	ProxyProtocolOff      = "off"
+	ProxyProtocolTrusted  = "trusted"
+	ProxyProtocolRequired = "required"
+)
+
+// SetDefaults gives a listener its defaults before its section is read.
+func (l *Listener) SetDefaults() { l.ProxyProtocol = ProxyProtocolOff }
 
 // Tenant is one owner of devices: which requests are its, and where they go.
 type Tenant struct {
@@ -75,6 +86,11 @@ func (t *Tenant) Validate(at configs.At) {
 			at.Item("match.hosts", i).Errorf("", "%q has a port; only the name is compared", h)
 		}
 	}
+	for i, name := range t.Match.SNI {
+		if !certs.IsHostName(strings.ToLower(name)) {
+			at.Item("match.sni", i).Errorf("", "%q is no host name; addresses and wildcards are not compared", name)
+		}
+	}
 	if _, err := audit.NewRedactor(t.Redaction.Key.Bytes(), nil); err != nil && !t.Redaction.Key.IsZero() && !t.Redaction.Key.Absent() {
 		at.Errorf("redaction.key", "%v", err)
 	}
@@ -91,6 +107,7 @@ func (t *Tenant) Validate(at configs.At) {
 // Match says which requests are a tenant's. All that is set must hold.
 type Match struct {
 	Listener string   `yaml:"listener" doc:"Name of the listener."`
+	SNI      []string `yaml:"sni" doc:"Names that the CPE sends in the TLS handshake (SNI), without case. The handshake then asks for this tenant's certificates. A request that is this tenant's but for the name of its connection is answered 421."`
 	Hosts    []string `yaml:"hosts" doc:"Host names in the Host field, without port, without case."`
 	Path     string   `yaml:"path" doc:"The path, or what it begins with where this ends in a slash. Other paths of the ACS are then out of reach."`
 }
@@ -126,10 +143,19 @@ type Limits struct {
 	HandshakesPerAddress  int          `yaml:"handshakes_per_address" min:"1" doc:"TLS handshakes under way at once from one source prefix; more wait for their turn."`
 	Sessions              int          `yaml:"sessions" min:"1" doc:"CWMP sessions open at once; each may hold a connection to the ACS."`
 	SessionsPerAddress    int          `yaml:"sessions_per_address" min:"1" doc:"CWMP sessions open at once from one source prefix."`
+	Observe               []string     `yaml:"observe" doc:"Names of the limits of connections, handshakes and sessions that are not enforced: what is over one is counted, in cwmpgate_limits_over_total, and let through. What keeps the gateway's memory is always enforced."`
 }
 
 // Validate reports limits that another makes impossible to reach.
 func (l *Limits) Validate(at configs.At) {
+	for i, name := range l.Observe {
+		switch name {
+		case limitConnections, limitConnectionsPerAddress, limitHandshakes, limitHandshakesPerAddress, limitSessions, limitSessionsPerAddress:
+		default:
+			at.Item("observe", i).Errorf("", "%q is not one of %s, %s, %s, %s, %s and %s", name,
+				limitConnections, limitConnectionsPerAddress, limitHandshakes, limitHandshakesPerAddress, limitSessions, limitSessionsPerAddress)
+		}
+	}
 	// One message as it came and inflated, with what reading it takes.
 	most := l.Body + (1+decodingCost)*max(l.Body, l.Inflated)
 	if l.MemoryPerAddress < most {

@@ -42,12 +42,11 @@ type conn struct {
 	filesOf *tenant
 }
 
-func newConn(l *listener, c net.Conn, state *tls.ConnectionState, shown *certs.Peer) *conn {
+func newConn(l *listener, c net.Conn, p *peer, state *tls.ConnectionState, shown *certs.Peer) *conn {
 	g := l.gateway
-	addr := addrOf(c.RemoteAddr())
 	out := &conn{
 		gateway: g, listener: l, net: c, tls: state, shown: shown,
-		peer: c.RemoteAddr().String(), addrText: []byte(addr.String()), prefix: g.prefixOf(addr), scheme: []byte("http"),
+		peer: p.text, addrText: []byte(p.address.Addr().String()), prefix: p.prefix, scheme: []byte("http"),
 	}
 	if state != nil {
 		out.scheme = []byte("https")
@@ -140,6 +139,14 @@ func (c *conn) facts() *audit.Connection {
 	return f
 }
 
+// sni is the name that the CPE sent in its handshake, or "".
+func (c *conn) sni() string {
+	if c.tls == nil {
+		return ""
+	}
+	return c.tls.ServerName
+}
+
 // judge tells what the CPE has shown of itself to a tenant.
 func (c *conn) judge(t *tenant) (*certs.Shown, error) {
 	trust := t.clients
@@ -172,13 +179,13 @@ func (g *Gateway) cipherName(id uint16) string {
 	return name
 }
 
-func addrOf(a net.Addr) netip.Addr {
-	if t, ok := a.(*net.TCPAddr); ok {
-		if ip, ok := netip.AddrFromSlice(t.IP); ok {
-			return ip.Unmap()
-		}
+func addrPortOf(a net.Addr) netip.AddrPort {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
 	}
-	return netip.Addr{}
+	ip, _ := netip.AddrFromSlice(t.IP)
+	return netip.AddrPortFrom(ip.Unmap(), uint16(t.Port))
 }
 
 // prefixOf is the source prefix that binds a session and that limits count by.

@@ -132,14 +132,25 @@ func (x *exchange) route() error {
 		target = target[:i]
 	}
 	x.path = string(target)
+	sni := x.conn.sni()
+	var elsewhere *tenant
 	for _, t := range x.gateway.tenants {
 		if t.matches(x.conn.listener.name, x.req.Host, x.path) {
+			if !t.hasName(sni) {
+				elsewhere = t
+				continue
+			}
 			x.tenant = t
 			t.metrics.requests.Inc()
 			var err error
 			x.shown, err = x.conn.judge(t)
 			return err
 		}
+	}
+	if elsewhere != nil {
+		r := refuse(421, reasonMisdirected, "the request is tenant %s's, and the connection's name by SNI, %q, is none of its match.sni", elsewhere.name, sni)
+		r.security, r.claimed = sni != "", sni
+		return r
 	}
 	return refuse(404, reasonNoTenant, "no tenant of listener %s matches the request's Host and path", x.conn.listener.name)
 }

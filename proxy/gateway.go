@@ -58,11 +58,13 @@ type Gateway struct {
 func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.Set) (*Gateway, error) {
 	g := &Gateway{
 		cfg: cfg, log: log, recorder: recorder, now: time.Now,
-		sessions:   newSessions(cfg.Limits.Sessions, cfg.Limits.SessionsPerAddress, time.Duration(cfg.Timeouts.Linger)),
 		refusalLog: rate.NewLimiter(refusalsLogged, refusalsLoggedAtOnce),
-		gate:       newGate(cfg.Limits), conns: make(map[*conn]bool),
-		buffers: &buffers{budget: newBudget(int64(cfg.Limits.Memory), int64(cfg.Limits.MemoryPerAddress))},
+		conns:      make(map[*conn]bool),
+		buffers:    &buffers{budget: newBudget(int64(cfg.Limits.Memory), int64(cfg.Limits.MemoryPerAddress))},
 	}
+	watched := watched{limits: lowerSet(cfg.Limits.Observe), over: func(limit string) { g.metrics.limitOver(limit).Inc() }}
+	g.gate = newGate(cfg.Limits, watched)
+	g.sessions = newSessions(cfg.Limits.Sessions, cfg.Limits.SessionsPerAddress, time.Duration(cfg.Timeouts.Linger), watched)
 	g.halted = make(chan struct{})
 	g.halt = sync.OnceFunc(func() { close(g.halted) })
 	g.seed = maphash.MakeSeed()
@@ -86,7 +88,7 @@ func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.
 		}
 		if lc.TLS != nil {
 			var err error
-			if l.tls, err = certs.New(*lc.TLS, clientsBehind(l.name, cfg.Tenants), source(lc.TLS), log); err != nil {
+			if l.tls, err = certs.New(*lc.TLS, behind(l.name, cfg.Tenants), source(lc.TLS), log); err != nil {
 				return nil, fmt.Errorf("listener %s: %w", l.name, err)
 			}
 		}
@@ -97,7 +99,7 @@ func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.
 }
 
 func (g *Gateway) newTenant(c *Tenant, set *metrics.Set) (*tenant, error) {
-	t := &tenant{name: c.Name, expected: newExpected(), match: c.Match, filePaths: c.Files.Paths, hosts: lowerSet(c.Match.Hosts), redirects: lowerSet(c.Redirects)}
+	t := &tenant{name: c.Name, expected: newExpected(), match: c.Match, filePaths: c.Files.Paths, hosts: lowerSet(c.Match.Hosts), sni: lowerSet(c.Match.SNI), redirects: lowerSet(c.Redirects)}
 	var err error
 	if err := t.newAuth(c, set, g.now); err != nil {
 		return nil, err
@@ -126,12 +128,11 @@ func (g *Gateway) newTenant(c *Tenant, set *metrics.Set) (*tenant, error) {
 	return t, nil
 }
 
-// clientsBehind is what the tenants ask of CPEs that requests of a listener may
-// be for.
-func clientsBehind(listener string, tenants []Tenant) (out []*certs.Clients) {
+// behind are the tenants that requests of a listener may be for.
+func behind(listener string, tenants []Tenant) (out []certs.Behind) {
 	for i := range tenants {
 		if of := tenants[i].Match.Listener; of == "" || of == listener {
-			out = append(out, tenants[i].Clients)
+			out = append(out, certs.Behind{SNI: slices.Sorted(maps.Keys(lowerSet(tenants[i].Match.SNI))), Clients: tenants[i].Clients})
 		}
 	}
 	return out

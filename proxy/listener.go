@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"runtime"
@@ -16,6 +17,7 @@ import (
 	"github.com/cwmpgate/cwmpgate/audit"
 	"github.com/cwmpgate/cwmpgate/policy/admission"
 	"github.com/cwmpgate/cwmpgate/proxy/certs"
+	"github.com/cwmpgate/cwmpgate/proxy/proxyproto"
 )
 
 // listener accepts CPEs on one address.
@@ -81,39 +83,98 @@ func (l *listener) accept(ctx context.Context, conns *sync.WaitGroup) {
 			continue
 		}
 		pause = time.Millisecond
-		prefix := l.gateway.prefixOf(addrOf(c.RemoteAddr()))
-		if !l.gateway.enter(l, c, prefix) {
+		p := l.gateway.peerOf(c)
+		if !l.gateway.enter(l, p) {
 			c.Close()
 			continue
 		}
 		conns.Go(func() {
-			defer l.gateway.gate.leave(prefix)
-			l.handle(ctx, c)
+			if l.behindProxy(p) && !l.introduced(ctx, c, p) {
+				c.Close()
+				return
+			}
+			defer l.gateway.gate.leave(p.prefix)
+			l.handle(ctx, c, p)
 		})
 	}
 }
 
+// peer is who a connection is from: who made it, or for whom a load balancer
+// says that it did.
+type peer struct {
+	address netip.AddrPort
+	text    string // address and port
+	prefix  netip.Prefix
+	// A load balancer has said so.
+	introduced bool
+}
+
+func (g *Gateway) peerOf(c net.Conn) *peer {
+	a := addrPortOf(c.RemoteAddr())
+	return &peer{address: a, text: c.RemoteAddr().String(), prefix: g.prefixOf(a.Addr())}
+}
+
+// behindProxy tells whether a connection has to begin with a PROXY header, which
+// is believed of load balancers of ours alone.
+func (l *listener) behindProxy(p *peer) bool {
+	on := l.cfg.ProxyProtocol == ProxyProtocolTrusted || l.cfg.ProxyProtocol == ProxyProtocolRequired
+	return on && l.gateway.isTrusted(p.prefix)
+}
+
+// introduced reads the PROXY header and makes p the client that it names. The
+// client's address is held to what it may have, in place of the balancer's. Where
+// it is false the connection has left the gate.
+func (l *listener) introduced(ctx context.Context, c net.Conn, p *peer) bool {
+	g := l.gateway
+	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
+	c.SetDeadline(time.Now().Add(time.Duration(g.cfg.Timeouts.Handshake)))
+	client, err := proxyproto.Read(c)
+	if !stop() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		g.gate.leave(p.prefix)
+		if errors.Is(err, io.EOF) {
+			return false // a health check that only connects
+		}
+		reason := "proxy-header-late"
+		if errors.Is(err, proxyproto.ErrHeader) {
+			reason = "proxy-header"
+		}
+		g.log.Debug().Err(err).Str("peer", p.text).Str("listener", l.name).Msg("PROXY header")
+		g.refuseConnection(l, p, reason)
+		return false
+	}
+	c.SetDeadline(time.Time{})
+	if !client.IsValid() {
+		return true
+	}
+	g.gate.leave(p.prefix)
+	*p = peer{address: client, text: client.String(), prefix: g.prefixOf(client.Addr()), introduced: true}
+	return g.enter(l, p)
+}
+
 // handle carries one connection from its handshake to its end.
-func (l *listener) handle(ctx context.Context, c net.Conn) {
+func (l *listener) handle(ctx context.Context, c net.Conn, p *peer) {
 	g := l.gateway
 	deepen()
 	if l.tls == nil {
-		newConn(l, c, nil, &certs.Peer{}).serve(ctx)
+		newConn(l, c, p, nil, &certs.Peer{}).serve(ctx)
 		return
 	}
 	deadline := time.Now().Add(time.Duration(g.cfg.Timeouts.Handshake))
-	prefix := g.prefixOf(addrOf(c.RemoteAddr()))
-	if !g.gate.handshake(ctx, prefix, deadline) {
-		g.refuseConnection(l, c, prefix, "too-many-handshakes")
+	shaken := g.gate.handshake(ctx, p.prefix, deadline)
+	if shaken == nil {
+		g.refuseConnection(l, p, "too-many-handshakes")
 		c.Close()
 		return
 	}
-	tc, peer := l.tls.Server(c)
+	tc, shown := l.tls.Server(c)
 	c.SetDeadline(deadline)
 	err := tc.HandshakeContext(ctx)
-	g.gate.shaken(prefix)
+	shaken()
 	if err != nil {
-		l.handshakeFailed(c, prefix, err)
+		l.handshakeFailed(p, err)
 		c.Close()
 		return
 	}
@@ -125,10 +186,10 @@ func (l *listener) handle(ctx context.Context, c net.Conn) {
 	}
 	g.metrics.handshakes.Inc()
 	l.shakes(state.Version, state.CipherSuite).Inc()
-	if len(peer.Chains) > 0 {
-		defer g.exempt(prefix)()
+	if len(shown.Chains) > 0 {
+		defer g.exempt(p.prefix)()
 	}
-	newConn(l, tc, &state, peer).serve(ctx)
+	newConn(l, tc, p, &state, shown).serve(ctx)
 }
 
 // deepen has the goroutine's stack grow at once to what a handshake needs. By
@@ -142,35 +203,35 @@ func deepen() {
 
 // refuseConnection counts and records a connection that is turned away before it
 // has said anything, and logs it as other refusals.
-func (g *Gateway) refuseConnection(l *listener, c net.Conn, source netip.Prefix, reason string) {
+func (g *Gateway) refuseConnection(l *listener, p *peer, reason string) {
 	g.metrics.connectionRefused(reason).Inc()
-	peer, limit := c.RemoteAddr().String(), g.limitText(reason)
-	g.recorder.Decision(&audit.Origin{}, audit.Decision{By: audit.ByAdmission, Reason: reason, Limit: limit, Peer: peer, Source: source.String(), Listener: l.name})
+	limit := g.limitText(reason)
+	g.recorder.Decision(&audit.Origin{}, audit.Decision{By: audit.ByAdmission, Reason: reason, Limit: limit, Peer: p.text, Source: p.prefix.String(), Listener: l.name})
 	if reason != admission.ReasonAddressRate && g.refusalLog.Allow() {
-		g.log.Info().Str("reason", reason).Str("limit", limit).Str("peer", peer).Str("listener", l.name).Msg("connection refused")
+		g.log.Info().Str("reason", reason).Str("limit", limit).Str("peer", p.text).Str("listener", l.name).Msg("connection refused")
 	}
 }
 
 // handshakeFailed counts a handshake that failed; a certificate that was refused
 // is recorded.
-func (l *listener) handshakeFailed(c net.Conn, source netip.Prefix, err error) {
-	g, peer := l.gateway, c.RemoteAddr().String()
+func (l *listener) handshakeFailed(p *peer, err error) {
+	g := l.gateway
 	reason := certs.FailureReason(err)
 	g.metrics.handshakeFailed(reason).Inc()
 	level := zerolog.DebugLevel
 	if certs.IsUnable(reason) && g.refusalLog.Allow() {
 		level = zerolog.InfoLevel
 	}
-	g.log.WithLevel(level).Err(err).Str("reason", reason).Str("peer", peer).Str("listener", l.name).Msg("TLS handshake")
+	g.log.WithLevel(level).Err(err).Str("reason", reason).Str("peer", p.text).Str("listener", l.name).Msg("TLS handshake")
 	var refused *certs.Refusal
 	if !errors.As(err, &refused) {
 		return
 	}
 	if g.refusalLog.Allow() {
-		g.log.Info().Str("reason", reason).Err(err).Str("peer", peer).Str("listener", l.name).Msg("client certificate refused")
+		g.log.Info().Str("reason", reason).Err(err).Str("peer", p.text).Str("listener", l.name).Msg("client certificate refused")
 	}
 	g.recorder.Security(&audit.Origin{}, audit.Security{
-		Reason: reason, Claimed: refused.Subject, Peer: peer, Source: source.String(), Listener: l.name,
+		Reason: reason, Claimed: refused.Subject, Peer: p.text, Source: p.prefix.String(), Listener: l.name,
 	})
 }
 
@@ -183,7 +244,33 @@ type gate struct {
 	maxOf   int           // connections of one source
 	shakes  chan struct{} // a token for each handshake under way
 	share   int           // handshakes of one source
+	watched watched
 }
+
+// watched are the limits that are only counted where they would be over.
+type watched struct {
+	limits map[string]bool
+	over   func(limit string)
+}
+
+// lets tells whether a limit that is reached is one of those, and counts it.
+func (w *watched) lets(limit string) bool {
+	if !w.limits[limit] {
+		return false
+	}
+	w.over(limit)
+	return true
+}
+
+// The names of limits that can be watched, as limits.observe has them.
+const (
+	limitConnections           = "connections"
+	limitConnectionsPerAddress = "connections_per_address"
+	limitHandshakes            = "handshakes"
+	limitHandshakesPerAddress  = "handshakes_per_address"
+	limitSessions              = "sessions"
+	limitSessionsPerAddress    = "sessions_per_address"
+)
 
 // neighbourhood is what is open from one source prefix.
 type neighbourhood struct {
@@ -192,9 +279,10 @@ type neighbourhood struct {
 	shakes   chan struct{}
 }
 
-func newGate(l Limits) *gate {
+func newGate(l Limits, w watched) *gate {
 	return &gate{
-		max: l.Connections, maxOf: l.ConnectionsPerAddress, sources: make(map[netip.Prefix]*neighbourhood),
+		watched: w,
+		max:     l.Connections, maxOf: l.ConnectionsPerAddress, sources: make(map[netip.Prefix]*neighbourhood),
 		shakes: make(chan struct{}, l.Handshakes), share: min(l.HandshakesPerAddress, l.Handshakes),
 	}
 }
@@ -206,7 +294,7 @@ func (g *gate) enter(p netip.Prefix, trusted bool) string {
 	defer g.mu.Unlock()
 	s := g.sources[p]
 	switch {
-	case g.open >= g.max:
+	case g.open >= g.max && !g.watched.lets(limitConnections):
 		return "too-many-connections"
 	case s == nil:
 		share := g.share
@@ -215,7 +303,7 @@ func (g *gate) enter(p netip.Prefix, trusted bool) string {
 		}
 		s = &neighbourhood{shakes: make(chan struct{}, share)}
 		g.sources[p] = s
-	case s.open-s.verified >= g.maxOf && !trusted:
+	case s.open-s.verified >= g.maxOf && !trusted && !g.watched.lets(limitConnectionsPerAddress):
 		return "too-many-connections-of-address"
 	}
 	g.open++
@@ -242,45 +330,48 @@ func (g *gate) leave(p netip.Prefix) {
 }
 
 // handshake waits for a place among the handshakes of a source, then among all,
-// until deadline: who does not speak holds up its own neighbours first.
-func (g *gate) handshake(ctx context.Context, p netip.Prefix, deadline time.Time) bool {
+// until deadline: who does not speak holds up its own neighbours first. The
+// function that it returns gives the place back; it is nil where there was none.
+func (g *gate) handshake(ctx context.Context, p netip.Prefix, deadline time.Time) (shaken func()) {
 	g.mu.Lock()
 	own := g.sources[p].shakes
 	g.mu.Unlock()
-	if !takePlace(ctx, own, deadline) {
-		return false
+	ofSource, ok := g.takePlace(ctx, own, limitHandshakesPerAddress, deadline)
+	if !ok {
+		return nil
 	}
-	if !takePlace(ctx, g.shakes, deadline) {
-		<-own
-		return false
+	ofAll, ok := g.takePlace(ctx, g.shakes, limitHandshakes, deadline)
+	if !ok {
+		ofSource()
+		return nil
 	}
-	return true
+	return func() {
+		ofAll()
+		ofSource()
+	}
 }
 
-func takePlace(ctx context.Context, places chan struct{}, deadline time.Time) bool {
+// takePlace takes one, at once where its limit is only watched.
+func (g *gate) takePlace(ctx context.Context, places chan struct{}, limit string, deadline time.Time) (giveBack func(), ok bool) {
+	giveBack = func() { <-places }
 	select {
 	case places <- struct{}{}:
-		return true
+		return giveBack, true
 	default:
+	}
+	if g.watched.lets(limit) {
+		return func() {}, true
 	}
 	t := time.NewTimer(time.Until(deadline))
 	defer t.Stop()
 	select {
 	case places <- struct{}{}:
-		return true
+		return giveBack, true
 	case <-t.C:
-		return false
+		return nil, false
 	case <-ctx.Done():
-		return false
+		return nil, false
 	}
-}
-
-func (g *gate) shaken(p netip.Prefix) {
-	<-g.shakes
-	g.mu.Lock()
-	own := g.sources[p].shakes
-	g.mu.Unlock()
-	<-own
 }
 
 func (g *gate) count() int {

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -9,7 +10,7 @@ import (
 )
 
 func TestGate(t *testing.T) {
-	g := newGate(Limits{Connections: 3, ConnectionsPerAddress: 2, Handshakes: 1, HandshakesPerAddress: 1})
+	g := newGate(Limits{Connections: 3, ConnectionsPerAddress: 2, Handshakes: 1, HandshakesPerAddress: 1}, watched{})
 	f := func(p netip.Prefix, want string) {
 		t.Helper()
 		if got := g.enter(p, false); got != want {
@@ -35,26 +36,27 @@ func TestGate(t *testing.T) {
 // Who says nothing in its handshakes must not keep another source from its own.
 func TestHandshakesOfOneSourceLeaveRoomForOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(Limits{Connections: 100, ConnectionsPerAddress: 100, Handshakes: 4, HandshakesPerAddress: 2})
+		g := newGate(Limits{Connections: 100, ConnectionsPerAddress: 100, Handshakes: 4, HandshakesPerAddress: 2}, watched{})
 		g.enter(here, false)
 		g.enter(elsewhere, false)
 		soon := func() time.Time { return time.Now().Add(10 * time.Second) }
+		var shaken func()
 		for range 2 {
-			if !g.handshake(context.Background(), here, soon()) {
+			if shaken = g.handshake(context.Background(), here, soon()); shaken == nil {
 				t.Fatal("a free place was refused")
 			}
 		}
 		turn := make(chan bool)
-		go func() { turn <- g.handshake(context.Background(), here, soon()) }()
-		go func() { turn <- g.handshake(context.Background(), here, time.Now().Add(time.Second)) }()
+		go func() { turn <- g.handshake(context.Background(), here, soon()) != nil }()
+		go func() { turn <- g.handshake(context.Background(), here, time.Now().Add(time.Second)) != nil }()
 		synctest.Wait()
-		if !g.handshake(context.Background(), elsewhere, soon()) {
+		if g.handshake(context.Background(), elsewhere, soon()) == nil {
 			t.Error("a silent source keeps another out")
 		}
 		if <-turn {
 			t.Error("more than a source's share are under way")
 		}
-		g.shaken(here)
+		shaken()
 		if !<-turn {
 			t.Error("a place that became free was given to nobody")
 		}
@@ -82,7 +84,7 @@ func TestFlood(t *testing.T) {
 func TestGateExempts(t *testing.T) {
 	l := Defaults().Limits
 	l.ConnectionsPerAddress = 2
-	g := newGate(l)
+	g := newGate(l, watched{})
 	here, proxy := netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("192.0.2.2/32")
 	for range 2 {
 		g.enter(here, false)
@@ -106,5 +108,42 @@ func TestGateExempts(t *testing.T) {
 	}
 	if n := cap(g.sources[proxy].shakes); n != l.Handshakes {
 		t.Errorf("a trusted proxy may have %d handshakes under way", n)
+	}
+}
+
+// TestWatchedLimits: a limit that is only watched lets everybody in, and counts
+// who would have been turned away; the others hold.
+func TestWatchedLimits(t *testing.T) {
+	over := map[string]int{}
+	w := watched{limits: map[string]bool{limitConnections: true, limitHandshakesPerAddress: true, limitSessions: true}, over: func(limit string) { over[limit]++ }}
+	g := newGate(Limits{Connections: 1, ConnectionsPerAddress: 3, Handshakes: 2, HandshakesPerAddress: 1}, w)
+	for i, want := range []string{"", "", "", "too-many-connections-of-address"} {
+		if got := g.enter(here, false); got != want {
+			t.Errorf("connection %d: %q, want %q", i, got, want)
+		}
+	}
+	soon := time.Now().Add(time.Millisecond)
+	var places []func()
+	for i, want := range []bool{true, true, false} {
+		shaken := g.handshake(context.Background(), here, soon)
+		if (shaken != nil) != want {
+			t.Errorf("handshake %d is let through: %t", i, !want)
+		}
+		places = append(places, shaken)
+	}
+	for _, shaken := range places[:2] {
+		shaken()
+	}
+	if len(g.shakes)+len(g.sources[here].shakes) != 0 {
+		t.Error("a place was not given back")
+	}
+	table := newSessions(1, 2, time.Minute, w)
+	for i, want := range []bool{true, true, false} {
+		if _, err := table.add(testSession(t, here), &conn{}, ""); (err == nil) != want {
+			t.Errorf("session %d: %v", i, err)
+		}
+	}
+	if want := map[string]int{limitConnections: 3, limitHandshakesPerAddress: 2, limitSessions: 2}; !maps.Equal(over, want) {
+		t.Errorf("counted were %v, want %v", over, want)
 	}
 }

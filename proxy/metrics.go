@@ -78,6 +78,11 @@ func (m *gatewayMetrics) refusal(from, reason string) *metrics.Counter {
 	return m.set.GetOrCreateCounter(fmt.Sprintf("cwmpgate_refusals_total{from=%q,reason=%q}", from, reason))
 }
 
+// limitOver counts what a limit that is only watched would have refused.
+func (m *gatewayMetrics) limitOver(limit string) *metrics.Counter {
+	return m.set.GetOrCreateCounter(fmt.Sprintf("cwmpgate_limits_over_total{limit=%q}", limit))
+}
+
 func (m *gatewayMetrics) sessionEnded(how string) *metrics.Counter { return m.ends[how] }
 
 func (m *gatewayMetrics) connectionRefused(reason string) *metrics.Counter {

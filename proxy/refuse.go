@@ -17,6 +17,7 @@ import (
 // their names. docs/http.md lists all.
 const (
 	reasonNoTenant          = "no-tenant"
+	reasonMisdirected       = "misdirected"
 	reasonMethod            = "method-not-allowed"
 	reasonEncoding          = "unknown-content-encoding"
 	reasonInflate           = "broken-compression"
@@ -131,6 +132,12 @@ func (g *Gateway) limitText(reason string) string {
 		return fmt.Sprintf("over limits.parameters = %d", l.Parameters)
 	case admission.ReasonAddressRate:
 		return "over admission.connections = " + g.cfg.Admission.Connections.String()
+	case "not-a-proxy":
+		return "listeners[].proxy_protocol = required, and it is none of admission.trusted_proxies"
+	case "proxy-header":
+		return "listeners[].proxy_protocol: it does not begin with a PROXY header"
+	case "proxy-header-late":
+		return fmt.Sprintf("listeners[].proxy_protocol: no whole PROXY header in timeouts.handshake = %s", t.Handshake)
 	case "too-many-connections":
 		return fmt.Sprintf("over limits.connections = %d", l.Connections)
 	case "too-many-connections-of-address":
@@ -208,6 +215,8 @@ func peerText(status int) string {
 		return "content coding not supported\n"
 	case 417:
 		return "expectation not supported\n"
+	case 421:
+		return "misdirected request\n"
 	case 431:
 		return "head too large\n"
 	case 502:

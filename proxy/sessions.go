@@ -22,16 +22,17 @@ type sessions struct {
 	open     int
 	max      int
 	maxOf    int // of one source prefix
+	watched  watched
 	linger   time.Duration
 	lingers  []lingerer // ended, the first to be forgotten first
 	sweeper  *time.Timer
 	none     chan struct{} // closed when no session is open any more; nil: nobody waits
 }
 
-func newSessions(max, maxOfPrefix int, linger time.Duration) *sessions {
+func newSessions(max, maxOfPrefix int, linger time.Duration, w watched) *sessions {
 	return &sessions{
 		byCookie: make(map[string]*session), byKey: make(map[keyAt]*holders), given: make(map[sessionKey]*holders), byDevice: make(map[string][]*session),
-		byPrefix: make(map[netip.Prefix]int), max: max, maxOf: maxOfPrefix, linger: linger,
+		byPrefix: make(map[netip.Prefix]int), max: max, maxOf: maxOfPrefix, linger: linger, watched: w,
 	}
 }
 
@@ -40,10 +41,10 @@ func newSessions(max, maxOfPrefix int, linger time.Duration) *sessions {
 func (t *sessions) add(s *session, c *conn, device string) (rivals []*session, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.open >= t.max {
+	if t.open >= t.max && !t.watched.lets(limitSessions) {
 		return nil, refuse(503, reasonSessions, "limits.sessions = %d are open", t.max)
 	}
-	if t.byPrefix[s.prefix] >= t.maxOf {
+	if t.byPrefix[s.prefix] >= t.maxOf && !t.watched.lets(limitSessionsPerAddress) {
 		return nil, refuse(503, reasonSessionsOfAddress, "limits.sessions_per_address = %d are open from %s", t.maxOf, s.prefix)
 	}
 	t.open++

@@ -20,7 +20,7 @@ func testSession(t *testing.T, from netip.Prefix) *session {
 }
 
 func TestKeysThatSeveralSessionsHaveNameNone(t *testing.T) {
-	table := newSessions(10, 10, time.Minute)
+	table := newSessions(10, 10, time.Minute, watched{})
 	a, b := testSession(t, here), testSession(t, here)
 	table.add(a, &conn{}, "")
 	table.add(b, &conn{}, "")
@@ -42,7 +42,7 @@ func TestKeysThatSeveralSessionsHaveNameNone(t *testing.T) {
 // A CPE may send a cookie of its own, or an attribute that it takes for one:
 // that must name nobody's session.
 func TestBroughtKeysNameNoSession(t *testing.T) {
-	table := newSessions(10, 10, time.Minute)
+	table := newSessions(10, 10, time.Minute, watched{})
 	a, b := testSession(t, here), testSession(t, here)
 	table.add(a, &conn{}, "")
 	table.add(b, &conn{}, "")
@@ -69,7 +69,7 @@ func TestBroughtKeysNameNoSession(t *testing.T) {
 }
 
 func TestNoMoreLingerThanMayBeOpen(t *testing.T) {
-	table := newSessions(3, 3, time.Minute)
+	table := newSessions(3, 3, time.Minute, watched{})
 	var all []*session
 	for range 5 {
 		s := testSession(t, here)
@@ -89,7 +89,7 @@ func TestNoMoreLingerThanMayBeOpen(t *testing.T) {
 
 // A load balancer's cookie may be on every session: it must cost no walk.
 func TestHoldersOfAKeyAreBounded(t *testing.T) {
-	table := newSessions(1000, 1000, time.Minute)
+	table := newSessions(1000, 1000, time.Minute, watched{})
 	var all []*session
 	for range 10 * maxHolders {
 		s := testSession(t, here)
@@ -113,7 +113,7 @@ func TestHoldersOfAKeyAreBounded(t *testing.T) {
 }
 
 func TestKeysOfASessionAreBounded(t *testing.T) {
-	table := newSessions(10, 10, time.Minute)
+	table := newSessions(10, 10, time.Minute, watched{})
 	s := testSession(t, here)
 	table.add(s, &conn{}, "")
 	for i := range 10 * maxKeys {
@@ -133,7 +133,7 @@ func TestKeysOfASessionAreBounded(t *testing.T) {
 func TestRivals(t *testing.T) {
 	f := func(what string, from netip.Prefix, device string, want bool) {
 		t.Helper()
-		table := newSessions(10, 10, time.Minute)
+		table := newSessions(10, 10, time.Minute, watched{})
 		old := testSession(t, here)
 		table.add(old, &conn{}, "")
 		table.named(old, "device")
@@ -165,7 +165,7 @@ func TestCertifiedRivals(t *testing.T) {
 		{here, here, true, false, false},
 		{here, elsewhere, true, false, false},
 	} {
-		table := newSessions(10, 10, time.Minute)
+		table := newSessions(10, 10, time.Minute, watched{})
 		a, b := testSession(t, c.old), testSession(t, c.new)
 		a.certified, b.certified = c.oldHas, c.newHas
 		table.add(a, &conn{}, "device")
@@ -176,7 +176,7 @@ func TestCertifiedRivals(t *testing.T) {
 }
 
 func TestVerifiedRivals(t *testing.T) {
-	table := newSessions(10, 10, time.Minute)
+	table := newSessions(10, 10, time.Minute, watched{})
 	a, b, c := testSession(t, here), testSession(t, elsewhere), testSession(t, elsewhere)
 	for _, s := range []*session{a, b, c} {
 		table.add(s, &conn{}, "")
@@ -197,7 +197,7 @@ func TestVerifiedRivals(t *testing.T) {
 }
 
 func TestBoundTo(t *testing.T) {
-	table := newSessions(10, 10, time.Minute)
+	table := newSessions(10, 10, time.Minute, watched{})
 	s := testSession(t, here)
 	f := func(from netip.Prefix, user string, want bool) {
 		t.Helper()
@@ -226,7 +226,7 @@ func TestBoundTo(t *testing.T) {
 // A cookie may be the same on many devices, or be sent by one that was never
 // given it: it is looked up among the sessions of the request's source first.
 func TestKeysAndSources(t *testing.T) {
-	table := newSessions(10, 10, time.Minute)
+	table := newSessions(10, 10, time.Minute, watched{})
 	mine, theirs := testSession(t, here), testSession(t, elsewhere)
 	table.add(mine, &conn{}, "")
 	table.add(theirs, &conn{}, "")
@@ -257,7 +257,7 @@ func TestKeysAndSources(t *testing.T) {
 
 func TestEndedSessionLingersAndIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		table := newSessions(1, 1, 10*time.Second)
+		table := newSessions(1, 1, 10*time.Second, watched{})
 		s, c := testSession(t, here), &conn{}
 		table.add(s, c, "")
 		if _, err := table.add(testSession(t, here), &conn{}, ""); err == nil {
@@ -293,7 +293,7 @@ func TestEndedSessionLingersAndIsForgotten(t *testing.T) {
 // its time, and hardly longer.
 func TestOneTimerForgetsAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		table := newSessions(10, 10, 16*time.Second)
+		table := newSessions(10, 10, 16*time.Second, watched{})
 		var ended []*session
 		for range 5 {
 			s := testSession(t, here)
@@ -322,7 +322,7 @@ func TestOneTimerForgetsAll(t *testing.T) {
 }
 
 func TestIdleFollowsTheSession(t *testing.T) {
-	table := newSessions(10, 10, time.Minute)
+	table := newSessions(10, 10, time.Minute, watched{})
 	s, c := testSession(t, here), &conn{}
 	table.add(s, c, "")
 	if got := table.idle(c, time.Second); got != time.Second {
@@ -339,7 +339,7 @@ func TestIdleFollowsTheSession(t *testing.T) {
 }
 
 func TestSessionsOfOneAddressAreBounded(t *testing.T) {
-	table := newSessions(10, 2, time.Minute)
+	table := newSessions(10, 2, time.Minute, watched{})
 	first := testSession(t, here)
 	table.add(first, &conn{}, "")
 	table.add(testSession(t, here), &conn{}, "")
@@ -364,7 +364,7 @@ func TestSessionsOfOneAddressAreBounded(t *testing.T) {
 
 func TestTimeOutFollowsTheLastRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		table := newSessions(1, 1, time.Second)
+		table := newSessions(1, 1, time.Second, watched{})
 		s := testSession(t, here)
 		table.add(s, &conn{}, "")
 		began := time.Now()
@@ -399,7 +399,7 @@ func TestTimeOutFollowsTheLastRequest(t *testing.T) {
 
 // Of two Informs of a device at the same moment the later one supersedes.
 func TestAddReturnsWhatItSupersedes(t *testing.T) {
-	table := newSessions(10, 10, time.Minute)
+	table := newSessions(10, 10, time.Minute, watched{})
 	a, b, other := testSession(t, here), testSession(t, here), testSession(t, elsewhere)
 	for i, s := range []*session{a, b, other} {
 		rivals, err := table.add(s, &conn{}, "device")
@@ -413,7 +413,7 @@ func TestAddReturnsWhatItSupersedes(t *testing.T) {
 }
 
 func TestWhenNone(t *testing.T) {
-	table := newSessions(10, 10, time.Minute)
+	table := newSessions(10, 10, time.Minute, watched{})
 	<-table.whenNone()
 	s := testSession(t, here)
 	table.add(s, &conn{}, "")

@@ -17,6 +17,7 @@ type tenant struct {
 	name         string
 	match        Match
 	hosts        map[string]bool
+	sni          map[string]bool // none: any, or no name
 	pool         *upstream.Pool
 	acses        []*acs         // its nodes
 	fileUpstream *upstream.Node // nil: files come from the ACS
@@ -33,7 +34,8 @@ type tenant struct {
 	metrics      *tenantMetrics
 }
 
-// matches tells whether a request is this tenant's.
+// matches tells whether a request is this tenant's, but for the name of its
+// connection.
 func (t *tenant) matches(listener string, host []byte, path string) bool {
 	if t.match.Listener != "" && t.match.Listener != listener {
 		return false
@@ -43,6 +45,9 @@ func (t *tenant) matches(listener string, host []byte, path string) bool {
 	}
 	return t.match.Path == "" || covers(t.match.Path, path)
 }
+
+// hasName tells whether a connection with a name by SNI may be this tenant's.
+func (t *tenant) hasName(sni string) bool { return len(t.sni) == 0 || t.sni[strings.ToLower(sni)] }
 
 func (t *tenant) close() {
 	t.pool.Close()

@@ -81,23 +81,41 @@ func leftCell(until any, now time.Time) string {
 	return fmt.Sprintf("%d days", int(t.Sub(now).Hours()/24))
 }
 
+// heldItem is an item with who has it.
+type heldItem struct {
+	of string
+	certs.Item
+}
+
 // certificateRows is all that a config has, what ends first standing first.
 func certificateRows(c *config) (rows []audit.Row, err error) {
+	list, err := certificatesOf(c)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range list {
+		var until, revoked any
+		if !i.Until.IsZero() {
+			until = i.Until
+		}
+		if i.What == certs.ItemCRL {
+			revoked = int64(i.Revoked)
+		}
+		rows = append(rows, audit.Row{Columns: certificateColumns, Values: []any{
+			i.of, i.What, i.File, i.Subject, strings.Join(i.Names, " "), i.Key, i.SHA256, until, revoked,
+		}})
+	}
+	return rows, nil
+}
+
+// certificatesOf is the same, for who does not print it.
+func certificatesOf(c *config) (list []heldItem, err error) {
 	add := func(of string, items []certs.Item, err error) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", of, err)
 		}
 		for _, i := range items {
-			var until, revoked any
-			if !i.Until.IsZero() {
-				until = i.Until
-			}
-			if i.What == certs.ItemCRL {
-				revoked = int64(i.Revoked)
-			}
-			rows = append(rows, audit.Row{Columns: certificateColumns, Values: []any{
-				of, i.What, i.File, i.Subject, strings.Join(i.Names, " "), i.Key, i.SHA256, until, revoked,
-			}})
+			list = append(list, heldItem{of, i})
 		}
 		return nil
 	}
@@ -142,20 +160,16 @@ func certificateRows(c *config) (rows []audit.Row, err error) {
 			}
 		}
 	}
-	slices.SortStableFunc(rows, func(a, b audit.Row) int {
-		x, okX := a.Values[7].(time.Time)
-		y, okY := b.Values[7].(time.Time)
+	slices.SortStableFunc(list, func(a, b heldItem) int {
 		switch {
-		case okX && okY:
-			return x.Compare(y)
-		case okX:
+		case a.Until.IsZero() == b.Until.IsZero():
+			return a.Until.Compare(b.Until)
+		case b.Until.IsZero():
 			return -1
-		case okY:
-			return 1
 		}
-		return 0
+		return 1
 	})
-	return rows, nil
+	return list, nil
 }
 
 func newCertsAudit() *cobra.Command {

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -11,11 +14,22 @@ func newCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "check --config FILE", Short: "Check a config file", Args: cobra.NoArgs,
 		Long: `Check reads a config file as run would and reports every mistake at once, each
-as file:line:column. It opens nothing and changes nothing.`,
+as file:line:column. It warns of certificates that end soon, of revocation lists
+that are out of date, and of names that no certificate is for. It opens no
+address and changes nothing.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := loadConfig(file)
 			if err != nil {
 				return err
+			}
+			warnings, err := c.warnings(time.Now())
+			if err != nil {
+				return err
+			}
+			for _, w := range warnings {
+				if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w); err != nil {
+					return err
+				}
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is right: %s, %s\n", file, plural(len(c.Listeners), "listener"), plural(len(c.Tenants), "tenant"))
 			return err
@@ -23,4 +37,35 @@ as file:line:column. It opens nothing and changes nothing.`,
 	}
 	configFlag(cmd, &file)
 	return cmd
+}
+
+// warnings are what is right today and will not be, or only looks right.
+func (c *config) warnings(now time.Time) (list []string, err error) {
+	all, err := certificatesOf(c)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range all {
+		if i.EndsSoon(now, time.Duration(c.Certificates.WarnBefore)) {
+			list = append(list, fmt.Sprintf("%s: %s %s of %q ends at %s", i.of, i.What, i.File, i.Subject, i.Until.Format(time.RFC3339)))
+		}
+	}
+	for _, t := range c.Tenants {
+		for _, name := range t.Match.SNI {
+			for _, l := range c.Listeners {
+				of := cmp.Or(l.Name, l.Address.String())
+				if l.TLS == nil || t.Match.Listener != "" && t.Match.Listener != of {
+					continue
+				}
+				covered, err := l.TLS.Covers(strings.ToLower(name))
+				if err != nil {
+					return nil, fmt.Errorf("listener %s: %w", of, err)
+				}
+				if !covered {
+					list = append(list, fmt.Sprintf("tenant %s: listener %s has no certificate for %s, so that a CPE which compares names will not connect", t.Name, of, name))
+				}
+			}
+		}
+	}
+	return list, nil
 }

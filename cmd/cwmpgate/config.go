@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"slices"
@@ -117,6 +118,9 @@ func (c *config) Validate(at configs.At) {
 			at.Item("listeners", i).Errorf("address", "%s is there twice", l.Address)
 		}
 		addresses[l.Address.String()] = true
+		if l.ProxyProtocol != proxy.ProxyProtocolOff && len(c.Admission.TrustedProxies) == 0 && !at.Wrong("admission") {
+			at.Item("listeners", i).Errorf("proxy_protocol", "nobody is believed: name the load balancers in admission.trusted_proxies")
+		}
 		if l.TLS != nil && len(l.TLS.ACME) > 0 && c.Certificates.ACME == nil && !at.Wrong("certificates") {
 			at.Item("listeners", i).Errorf("tls.acme", "there is no certificates.acme, which says from whom certificates are got")
 		}
@@ -132,6 +136,11 @@ func (c *config) Validate(at configs.At) {
 		tenants[t.Name] = true
 		if t.Match.Listener != "" && !listeners[t.Match.Listener] && !at.Wrong("listeners") {
 			item.Errorf("match.listener", "no listener is called %q", t.Match.Listener)
+		}
+		if len(t.Match.SNI) > 0 && !at.Wrong("listeners") && !slices.ContainsFunc(c.Listeners, func(l proxy.Listener) bool {
+			return l.TLS != nil && (t.Match.Listener == "" || t.Match.Listener == cmp.Or(l.Name, l.Address.String()))
+		}) {
+			item.Errorf("match.sni", "no listener of the tenant has TLS, so no connection has a name: give the listener tls, or leave sni out")
 		}
 		if t.Auth != nil && t.Auth.TakesBasic() && !t.Auth.BasicInClear && !at.Wrong("listeners") {
 			for _, l := range c.Listeners {

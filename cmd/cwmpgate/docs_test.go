@@ -65,10 +65,13 @@ func TestReferenceConfig(t *testing.T) {
 	if len(c.Admission.TrustedProxies) == 0 {
 		c.Admission.TrustedProxies = nil
 	}
+	if len(c.Limits.Observe) == 0 {
+		c.Limits.Observe = nil
+	}
 	if len(c.Proof.Witnesses) == 0 {
 		c.Proof.Witnesses = nil
 	}
-	if c.Certificates != d.Certificates || c.Limits != d.Limits || c.Timeouts != d.Timeouts || c.SourcePrefix != d.SourcePrefix || !reflect.DeepEqual(c.Admission, d.Admission) || !reflect.DeepEqual(c.Proof, d.Proof) || c.Record != d.Record || c.Admin != d.Admin || c.Log != d.Log {
+	if c.Certificates != d.Certificates || !reflect.DeepEqual(c.Limits, d.Limits) || c.Timeouts != d.Timeouts || c.SourcePrefix != d.SourcePrefix || !reflect.DeepEqual(c.Admission, d.Admission) || !reflect.DeepEqual(c.Proof, d.Proof) || c.Record != d.Record || c.Admin != d.Admin || c.Log != d.Log {
 		t.Errorf("configs/cwmpgate.yaml does not hold the defaults")
 	}
 	j := c.Journal

@@ -25,18 +25,19 @@ import (
 
 // plan is what a test wants of its gateway.
 type plan struct {
-	acs      string // host:port of the ACS
-	reuse    string // "never" where empty
-	tls      bool
-	tlsKeys  string // further keys of the listener's TLS, one line
-	level    string // "debug" where empty
-	dir      string // a new one where empty
-	tenant   string // further lines of the tenant
-	sections string // further sections; without timeouts a short drain stands there
-	journal  string // further keys of the journal
-	listen   string // "127.0.0.1:0" where empty
-	admin    string // "127.0.0.1:0" where empty
-	store    string // "{sqlite: {file: audit.db}}" where empty
+	acs          string // host:port of the ACS
+	reuse        string // "never" where empty
+	tls          bool
+	tlsKeys      string // further keys of the listener's TLS, one line
+	listenerKeys string // further keys of the listener, one line
+	level        string // "debug" where empty
+	dir          string // a new one where empty
+	tenant       string // further lines of the tenant
+	sections     string // further sections; without timeouts a short drain stands there
+	journal      string // further keys of the journal
+	listen       string // "127.0.0.1:0" where empty
+	admin        string // "127.0.0.1:0" where empty
+	store        string // "{sqlite: {file: audit.db}}" where empty
 }
 
 const testConfig = `node: test-node
@@ -69,6 +70,9 @@ func (p plan) write(t testing.TB) string {
 		if p.tlsKeys != "" {
 			secure += "      " + p.tlsKeys + "\n"
 		}
+	}
+	if p.listenerKeys != "" {
+		secure += "    " + p.listenerKeys + "\n"
 	}
 	text := fmt.Sprintf(testConfig, cmp.Or(p.listen, "127.0.0.1:0"), secure, p.acs, cmp.Or(p.reuse, "never"), p.tenant, p.journal, cmp.Or(p.store, "{sqlite: {file: audit.db}}"),
 		cmp.Or(p.admin, "127.0.0.1:0"), cmp.Or(p.level, "debug"), p.sections)

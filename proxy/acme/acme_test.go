@@ -105,7 +105,7 @@ func TestACMERenewal(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s, err := certs.New(listener, []*certs.Clients{nil}, m, zerolog.Nop())
+			s, err := certs.New(listener, []certs.Behind{{}}, m, zerolog.Nop())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -175,7 +175,7 @@ func TestOnDemand(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := certs.New(certs.Config{Profile: certs.ProfileIntermediate, ACME: names, Clients: certs.Clients{Mode: certs.ModeOff}}, []*certs.Clients{nil}, m, zerolog.Nop())
+		s, err := certs.New(certs.Config{Profile: certs.ProfileIntermediate, ACME: names, Clients: certs.Clients{Mode: certs.ModeOff}}, []certs.Behind{{}}, m, zerolog.Nop())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,11 +2,9 @@ package certs
 
 import (
 	"crypto/x509"
-	"fmt"
 	"time"
 
 	"github.com/cwmpgate/cwmpgate/configs"
-	"github.com/cwmpgate/cwmpgate/proxy/identity"
 )
 
 // authorities are those that certificates are judged by. They are never changed,
@@ -14,7 +12,7 @@ import (
 type authorities struct {
 	pool *x509.CertPool
 	list []listed
-	of   map[string][]*identity.Naming // by DER; nil: certificates of a product
+	of   map[string][]entry // by DER
 	sha1 []*x509.Certificate
 	crls map[string][]*crl // by the issuer's name
 }
@@ -27,22 +25,20 @@ type listed struct {
 
 // newAuthorities makes them of files that were read.
 func newAuthorities(list []Authority, f *files) (*authorities, error) {
-	a := &authorities{pool: x509.NewCertPool(), of: make(map[string][]*identity.Naming), crls: make(map[string][]*crl)}
+	a := &authorities{pool: x509.NewCertPool(), of: make(map[string][]entry), crls: make(map[string][]*crl)}
 	for _, c := range list {
 		cas, err := parseAuthorities(c.File, f.texts[c.File])
 		if err != nil {
 			return nil, err
 		}
-		var naming *identity.Naming
-		if c.Device != nil {
-			if naming, err = identity.New(*c.Device); err != nil {
-				return nil, fmt.Errorf("names of devices: %w", err)
-			}
+		e, err := newEntry(c)
+		if err != nil {
+			return nil, err
 		}
 		for _, ca := range cas {
 			a.pool.AddCert(ca)
 			a.list = append(a.list, listed{c.File, ca})
-			a.of[string(ca.Raw)] = append(a.of[string(ca.Raw)], naming)
+			a.of[string(ca.Raw)] = append(a.of[string(ca.Raw)], e)
 		}
 		if c.AllowSHA1 {
 			a.sha1 = append(a.sha1, cas...)
@@ -88,7 +84,10 @@ func (a *authorities) verify(shown []*x509.Certificate, now time.Time) ([][]*x50
 	}
 	kept := chains[:0]
 	for _, chain := range chains {
-		reason := a.revoked(chain, now)
+		_, reason := a.entriesFor(chain)
+		if reason == "" {
+			reason = a.revoked(chain, now)
+		}
 		if reason == "" {
 			kept = append(kept, chain)
 			continue

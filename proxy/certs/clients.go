@@ -15,6 +15,7 @@ type Clients struct {
 type Authority struct {
 	File      configs.Path     `yaml:"file" required:"true" doc:"PEM file of one or more CA certificates. Each is trusted as it stands, also one that another has signed."`
 	Device    *identity.Config `yaml:"device" doc:"How its certificates name devices; one that does not name the device of an Inform is refused. Without it they are of a product, and records say class."`
+	Pins      []string         `yaml:"pins" doc:"SHA-256 of public keys (SubjectPublicKeyInfo), in base64. Where there are any, a chain must have one of them: the device's, the authority's, or one between. docs/tls.md says how to get one."`
 	CRLs      []configs.Path   `yaml:"crls" doc:"Files of certificate revocation lists, PEM or DER, each signed by a certificate of file."`
 	StaleCRL  string           `yaml:"stale_crl" enum:"refuse|accept" doc:"What holds when a list is past its nextUpdate: refuse everything of its issuer, or accept what the old list does not name."`
 	AllowSHA1 bool             `yaml:"allow_sha1" doc:"Accept signatures by SHA-1 in chains to these certificates, as old factories made them. Who can make two certificates of one SHA-1 can pass for another device."`
@@ -61,6 +62,11 @@ func (a *Authority) Validate(at configs.At) {
 	if err != nil {
 		at.Errorf("file", "%v", err)
 		return
+	}
+	for i, text := range a.Pins {
+		if _, err := parsePin(text); err != nil {
+			at.Item("pins", i).Errorf("", "%v", err)
+		}
 	}
 	for i, name := range a.CRLs {
 		text, err := readFile(name)

@@ -96,7 +96,7 @@ func asking(t testing.TB, mode string, authorities ...*holder) *Server {
 	t.Helper()
 	c := firstRun(t.TempDir())
 	c.Clients = Clients{Mode: mode, Authorities: []Authority{{File: file(t, authorities...)}}}
-	s, err := New(c, []*Clients{nil}, nil, zerolog.Nop())
+	s, err := New(c, []Behind{{}}, nil, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}

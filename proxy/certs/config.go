@@ -5,7 +5,11 @@ package certs
 
 import (
 	"crypto/tls"
+	"fmt"
+	"net"
 	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/cwmpgate/cwmpgate/configs"
 )
@@ -33,6 +37,30 @@ type SelfSigned struct {
 }
 
 var hostForm = regexp.MustCompile(`^(\*\.)?([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// Covers tells whether a CPE that sends name is shown a certificate for it. One
+// that the gateway makes itself is for a first run, and covers all.
+func (c *Config) Covers(name string) (bool, error) {
+	if len(c.ACME) > 0 {
+		_, below, _ := strings.Cut(name, ".")
+		return slices.Contains(c.ACME, name) || slices.Contains(c.ACME, "*."+below), nil
+	}
+	for _, f := range c.Certificates {
+		cert, err := tls.LoadX509KeyPair(string(f.Certificate), string(f.Key))
+		if err != nil {
+			return false, fmt.Errorf("load certificate: %w", err)
+		}
+		if cert.Leaf.VerifyHostname(name) == nil {
+			return true, nil
+		}
+	}
+	return len(c.Certificates) == 0, nil
+}
+
+// IsHostName tells whether a CPE may send name by SNI.
+func IsHostName(name string) bool {
+	return len(name) <= 253 && name != "" && name[0] != '*' && hostForm.MatchString(name) && net.ParseIP(name) == nil
+}
 
 // SetDefaults gives a listener its defaults before its section is read.
 func (c *Config) SetDefaults() { c.Profile = ProfileIntermediate }

@@ -48,7 +48,7 @@ func TestSelfSignedIsMadeOnceAndKept(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	c := firstRun(dir)
 	c.SelfSigned.Names = []string{"acs.example.com", "192.0.2.1"}
-	first, err := New(c, []*Clients{nil}, nil, zerolog.Nop())
+	first, err := New(c, []Behind{{}}, nil, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestSelfSignedIsMadeOnceAndKept(t *testing.T) {
 	}
 	roots.AppendCertsFromPEM(pem)
 	made := handshake(t, first, &tls.Config{ServerName: "acs.example.com", RootCAs: roots})
-	second, err := New(c, []*Clients{nil}, nil, zerolog.Nop())
+	second, err := New(c, []Behind{{}}, nil, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,19 +80,19 @@ func TestSelfSignedIsMadeOnceAndKept(t *testing.T) {
 func TestBrokenKeyIsAnError(t *testing.T) {
 	dir := t.TempDir()
 	c := firstRun(dir)
-	if _, err := New(c, []*Clients{nil}, nil, zerolog.Nop()); err != nil {
+	if _, err := New(c, []Behind{{}}, nil, zerolog.Nop()); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, keyName), []byte("no key"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := New(c, []*Clients{nil}, nil, zerolog.Nop()); err == nil {
+	if _, err := New(c, []Behind{{}}, nil, zerolog.Nop()); err == nil {
 		t.Error("a broken key was taken, or silently replaced")
 	}
 }
 
 func TestALPNNeverOffersHTTP2(t *testing.T) {
-	cfg, err := New(firstRun(t.TempDir()), []*Clients{nil}, nil, zerolog.Nop())
+	cfg, err := New(firstRun(t.TempDir()), []Behind{{}}, nil, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestALPNNeverOffersHTTP2(t *testing.T) {
 }
 
 func TestNoSNIAndUnknownSNIAreServed(t *testing.T) {
-	cfg, err := New(firstRun(t.TempDir()), []*Clients{nil}, nil, zerolog.Nop())
+	cfg, err := New(firstRun(t.TempDir()), []Behind{{}}, nil, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,6 +40,12 @@ func (i *Item) IsStale(now time.Time) bool {
 	return i.What == ItemCRL && !i.Until.IsZero() && now.After(i.Until)
 }
 
+// EndsSoon tells whether an item is to be warned of: a certificate that ends
+// within before, or has ended; a list that is stale.
+func (i *Item) EndsSoon(now time.Time, before time.Duration) bool {
+	return i.IsStale(now) || i.What != ItemCRL && !i.Until.IsZero() && i.Until.Sub(now) < before
+}
+
 // ItemOf tells of one certificate.
 func ItemOf(what, file string, c *x509.Certificate) Item {
 	sum := sha256.Sum256(c.Raw)

@@ -196,7 +196,7 @@ func TestProfiles(t *testing.T) {
 		t.Run(profile, func(t *testing.T) {
 			t.Parallel()
 			c := Config{Certificates: files, Profile: profile, Clients: Clients{Mode: ModeOff}}
-			s, err := New(c, []*Clients{nil}, nil, zerolog.Nop())
+			s, err := New(c, []Behind{{}}, nil, zerolog.Nop())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -254,7 +254,7 @@ func dialOpenSSL(t *testing.T, program, address string, flags ...string) string 
 func TestTripleDES(t *testing.T) {
 	files := serverFiles(t, newRSA(t))
 	for _, allowed := range []bool{false, true} {
-		s, err := New(Config{Certificates: files, Profile: ProfileLegacy, TripleDES: allowed, Clients: Clients{Mode: ModeOff}}, []*Clients{nil}, nil, zerolog.Nop())
+		s, err := New(Config{Certificates: files, Profile: ProfileLegacy, TripleDES: allowed, Clients: Clients{Mode: ModeOff}}, []Behind{{}}, nil, zerolog.Nop())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -272,7 +272,7 @@ func TestTripleDES(t *testing.T) {
 // TestEachGetsWhatItCanVerify has ECDSA and RSA side by side.
 func TestEachGetsWhatItCanVerify(t *testing.T) {
 	for i, keys := range [][]interface{ Public() any }{{newECDSA(t), newRSA(t)}, {newRSA(t), newECDSA(t)}} {
-		s, err := New(Config{Certificates: serverFiles(t, keys...), Profile: ProfileIntermediate, Clients: Clients{Mode: ModeOff}}, []*Clients{nil}, nil, zerolog.Nop())
+		s, err := New(Config{Certificates: serverFiles(t, keys...), Profile: ProfileIntermediate, Clients: Clients{Mode: ModeOff}}, []Behind{{}}, nil, zerolog.Nop())
 		if err != nil {
 			t.Fatal(err)
 		}

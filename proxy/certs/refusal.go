@@ -36,6 +36,7 @@ const (
 	reasonConstraints      = "certificate-constraints" // path length, name constraints, a critical extension that is not known
 	reasonRevoked          = "certificate-revoked"
 	reasonStaleCRL         = "certificate-revocation-unknown" // the issuer's list is out of date
+	reasonPin              = "certificate-pin"                // it leads to an authority, and no key on the way is pinned
 	reasonSHA1             = "certificate-sha1"               // leads to no authority, for signatures by SHA-1 are not counted
 	reasonBroken           = "certificate-broken"
 	reasonKey              = "certificate-key" // of a kind or size that is not taken, or not the certificate's

@@ -26,7 +26,7 @@ func TestReload(t *testing.T) {
 	files := writePair(t, dir, 1, key, time.Now().Add(time.Hour))
 	c := firstRun("")
 	c.Certificates = []Files{files}
-	s, err := New(c, []*Clients{nil}, nil, zerolog.Nop())
+	s, err := New(c, []Behind{{}}, nil, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,11 @@ func serverOf(t testing.TB, clients Clients, tenants ...*Clients) *Server {
 	if len(tenants) == 0 {
 		tenants = []*Clients{nil}
 	}
-	s, err := New(c, tenants, nil, zerolog.Nop())
+	var behind []Behind
+	for _, t := range tenants {
+		behind = append(behind, Behind{Clients: t})
+	}
+	s, err := New(c, behind, nil, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,6 +91,17 @@ func TestResumptionIsChecked(t *testing.T) {
 			{"the list has become stale", func(_ *testing.T, w *world) {
 				w.server.now = func() time.Time { return time.Now().Add(15 * time.Minute) }
 			}, true, reasonStaleCRL},
+			{"its key is pinned no more", func(_ *testing.T, w *world) {
+				// As a restart with another config, had it kept the tickets.
+				pinned := *w.server.inForce.Load()
+				holds := *pinned.clients.authorities
+				holds.of = map[string][]entry{}
+				for der := range pinned.clients.of {
+					holds.of[der] = []entry{{pins: []pin{pinOf(w.other.cert)}}}
+				}
+				pinned.clients = &trusted{&holds, pinned.clients.files}
+				w.server.put(pinned)
+			}, true, reasonPin},
 			{"another listener's", func(t *testing.T, w *world) {
 				w.server = serverOf(t, Clients{Mode: ModeRequired, Authorities: []Authority{{File: file(t, w.other)}}})
 			}, false, reasonUnknownAuthority},

@@ -21,10 +21,11 @@ import (
 // Server is the TLS of one listener.
 type Server struct {
 	cfg   Config
-	mode  string      // of the handshake
-	own   *Trust      // of tenants that say nothing of their own
-	union []Authority // of all tenants
-	acme  Source      // of certificates, where cfg.ACME has names
+	mode  string             // of the handshake
+	own   *Trust             // of tenants that say nothing of their own
+	union []Authority        // of all tenants
+	bySNI map[string]*Server // faces for names that tenants are chosen by; their own is empty
+	acme  Source             // of certificates, where cfg.ACME has names
 	log   zerolog.Logger
 	now   func() time.Time
 
@@ -42,13 +43,13 @@ type force struct {
 }
 
 // New reads the certificates and authorities of c, or makes the self-signed one.
-// clients are what the tenants behind the listener ask of CPEs, nil for one that
-// leaves it to the listener. In the handshake it is not known yet which of them
-// is meant: a certificate of any will do until then. acme is needed where c.ACME
-// has names.
-func New(c Config, clients []*Clients, acme Source, log zerolog.Logger) (*Server, error) {
+// tenants are those behind the listener. The handshake knows of the CPE only the
+// name that it sends: of the tenants that it leads to, a certificate of any will
+// do until the request says which is meant. acme is needed where c.ACME has names.
+func New(c Config, tenants []Behind, acme Source, log zerolog.Logger) (*Server, error) {
 	s := &Server{cfg: c, log: log, now: time.Now, acme: acme}
-	s.ask(clients)
+	s.ask(clientsFor("", tenants))
+	s.bySNI = s.faces(tenants)
 	var err error
 	if s.own, err = NewTrust(c.Clients); err != nil {
 		return nil, fmt.Errorf("client_certificates: %w", err)
@@ -87,6 +88,15 @@ func (s *Server) Profile() string { return s.cfg.Profile }
 // New connections begin with it; those that are open go on. After an error of a
 // file what was read before holds.
 func (s *Server) Reload() (changed bool, err error) {
+	changed, err = s.reload()
+	s.each(func(face *Server) {
+		also, faceErr := face.reload()
+		changed, err = changed || also, errors.Join(err, faceErr)
+	})
+	return changed, err
+}
+
+func (s *Server) reload() (changed bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next := force{}
@@ -253,9 +263,17 @@ type Peer struct {
 // do, and fills peer in.
 func (s *Server) Server(c net.Conn) (conn *tls.Conn, peer *Peer) {
 	peer = &Peer{}
+	if len(s.bySNI) > 0 {
+		return tls.Server(c, s.byName(peer)), peer
+	}
+	return tls.Server(c, s.configFor(peer)), peer
+}
+
+// configFor is what a connection begins with, and fills peer in.
+func (s *Server) configFor(peer *Peer) *tls.Config {
 	f := s.current()
 	if f.clients == nil {
-		return tls.Server(c, f.tls), peer
+		return f.tls
 	}
 	cfg := f.tls.Clone()
 	if s.acme != nil {
@@ -268,5 +286,5 @@ func (s *Server) Server(c net.Conn) (conn *tls.Conn, peer *Peer) {
 		}
 		return err
 	}
-	return tls.Server(c, cfg), peer
+	return cfg
 }

@@ -63,18 +63,21 @@ func (t *Trust) Judge(p *Peer) (*Shown, error) {
 	s, reason := &Shown{Certificate: p.Chains[0][0]}, reasonUnknownAuthority
 	accepted := false
 	for _, chain := range p.Chains {
-		namings, known := a.of[string(chain[len(chain)-1].Raw)]
-		if !known {
+		entries, why := a.entriesFor(chain)
+		if why == reasonUnknownAuthority {
 			continue
 		}
-		if why := a.judgeAgain(chain, now); why != "" {
+		if why == "" {
+			why = a.judgeAgain(chain, now)
+		}
+		if why != "" {
 			reason = why
 			continue
 		}
 		accepted = true
-		for _, n := range namings {
-			if n != nil {
-				s.namings = append(s.namings, n)
+		for _, e := range entries {
+			if e.naming != nil {
+				s.namings = append(s.namings, e.naming)
 			}
 		}
 	}

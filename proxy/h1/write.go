@@ -163,6 +163,8 @@ func phrase(status int) string {
 		return "Unsupported Media Type"
 	case 417:
 		return "Expectation Failed"
+	case 421:
+		return "Misdirected Request"
 	case 431:
 		return "Request Header Fields Too Large"
 	case 500:
