@@ -76,11 +76,11 @@ func (x *exchange) authenticate(ctx context.Context, file bool) error {
 	if a == nil {
 		return nil
 	}
-	if file && (a.Files() == auth.FilesOpen || x.tenant.expected.isExpected(fileKey{x.conn.prefix, string(x.req.Target)})) {
+	if file && (a.Files() == auth.FilesOpen || x.isExpectedFile()) {
 		x.login.file = true
 		return nil
 	}
-	r := auth.Request{Method: string(x.req.Method), Target: string(x.req.Target), Source: x.conn.prefix}
+	r := auth.Request{Method: string(x.req.Method), Target: string(x.req.Target), Source: x.conn.prefix, Shared: x.gateway.isTrusted(x.conn.prefix)}
 	for i := range x.req.Fields {
 		if isName(x.req.Fields[i].Name, "authorization") {
 			r.Authorization = append(r.Authorization, x.req.Fields[i].Value)
@@ -217,10 +217,13 @@ func (x *exchange) acsChallenges() error {
 	return refuseACS(503, reasonACSChallenges, "the ACS asks for credentials, which it gets none or others of: see authentication.acs of tenant %s", x.tenant.name)
 }
 
-// isExpected tells whether a device behind that source was asked to transfer
-// that file.
-func (e *expected) isExpected(k fileKey) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return len(e.files[k]) > 0
+// isExpectedFile tells whether a device behind the same source was asked to fetch
+// the file, or to send it, as this request does.
+func (x *exchange) isExpectedFile() bool {
+	k := fileKey{x.conn.prefix, string(x.req.Target)}
+	switch string(x.req.Method) {
+	case "GET", "HEAD":
+		return x.tenant.expected.isDownload(k)
+	}
+	return x.tenant.expected.isUpload(k)
 }

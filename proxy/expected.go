@@ -120,6 +120,13 @@ func (e *expected) whose(k fileKey) (x expectation, ok bool) {
 	return x, ok
 }
 
+// isDownload tells whether a device of that source was asked to fetch that file.
+func (e *expected) isDownload(k fileKey) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.ContainsFunc(e.files[k], func(x *expectation) bool { return !x.upload })
+}
+
 // isUpload tells whether a device of that source was asked to send that file.
 func (e *expected) isUpload(k fileKey) bool {
 	e.mu.Lock()

@@ -142,10 +142,10 @@ func (c *config) Validate(at configs.At) {
 		}) {
 			item.Errorf("match.sni", "no listener of the tenant has TLS, so no connection has a name: give the listener tls, or leave sni out")
 		}
-		if t.Auth != nil && t.Auth.TakesBasic() && !t.Auth.BasicInClear && !at.Wrong("listeners") {
+		if t.Auth != nil && t.Auth.TakesBasic() && !t.Auth.BasicInClear && !at.Wrong("listeners") && len(t.Match.SNI) == 0 {
 			for _, l := range c.Listeners {
-				if l.TLS == nil && (t.Match.Listener == "" || t.Match.Listener == l.Name) {
-					item.Errorf("authentication.schemes", "basic: listener %q has no TLS, so that everybody on the way would read passwords; match another listener, or set basic_in_clear: true", l.Name)
+				if name := cmp.Or(l.Name, l.Address.String()); l.TLS == nil && (t.Match.Listener == "" || t.Match.Listener == name) {
+					item.Errorf("authentication.schemes", "basic: listener %q has no TLS, so that everybody on the way would read passwords; match another listener, or set basic_in_clear: true", name)
 				}
 			}
 		}

@@ -55,6 +55,10 @@ func TestLoginOfFiles(t *testing.T) {
 		if status := q.say(get("/fw.bin", basicWith("fw", "fw's"))); status != 200 || q.last.body != "firmware" {
 			t.Errorf("%s: what was asked for: %+v", files, q.last)
 		}
+		put := "PUT /fw.bin HTTP/1.1\r\nHost: acs.example.test\r\nContent-Length: 4\r\n" + basicWith("fw", "fw's") + "\r\n\r\nevil"
+		if status := q.say(put); (status == 401) != (files == auth.FilesExpected) {
+			t.Errorf("%s: what was asked for, sent: %d", files, status)
+		}
 		want := map[string]int{auth.FilesExpected: 401, auth.FilesOpen: 200}[files]
 		if status := q.say(get("/page", basicWith("fw", "fw's"))); status != want {
 			t.Errorf("%s: another file: %d, want %d", files, status, want)

@@ -154,6 +154,10 @@ journal: {directory: j}
 	for _, x := range []struct{ listener, tenant, want string }{
 		{"", "authentication: {users: users}", ""},
 		{secure, `authentication: {webhook: {url: "https://192.0.2.2/"}, schemes: [basic], acs: {credentials: pass}}`, ""},
+		{", tls: {self_signed: {directory: .}}}\n  - {address: \":7548\"", `match: {listener: ":7548"}
+    authentication: {webhook: {url: "https://192.0.2.2/"}, schemes: [basic]}`, `listener ":7548" has no TLS`},
+		{", tls: {self_signed: {directory: .}}}\n  - {address: \":7548\"", `match: {sni: [acs.example.com]}
+    authentication: {webhook: {url: "https://192.0.2.2/"}, schemes: [basic]}`, ""},
 		{"", "authentication: {}", "give users or webhook, and not both"},
 		{"", `authentication: {users: users, webhook: {url: "https://192.0.2.2/"}}`, "give users or webhook, and not both"},
 		{"", "authentication: {users: absent}", "authentication.users: .*absent"},

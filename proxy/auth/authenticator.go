@@ -35,6 +35,7 @@ type Request struct {
 	Method, Target string   // as they were sent: Digest covers them
 	Authorization  [][]byte // all fields of that name
 	Source         netip.Prefix
+	Shared         bool   // the source is a load balancer, which says nothing of who is behind it
 	LoggedIn       string // the user who has logged in on its connection, "" where none has
 
 	// over tells whether its source or user has been wrong too often meanwhile:
@@ -68,6 +69,7 @@ type Authenticator struct {
 	nonces    *nonces
 	limits    *limits
 	offered   map[string]bool
+	own       []byte // Authorization towards the ACS, nil: none of the gateway's
 	metrics   *authMetrics
 	now       func() time.Time
 }
@@ -88,6 +90,9 @@ func New(cfg Config, o Options) (*Authenticator, error) {
 	a.limits = newLimits(cfg.Failures, o.Now(), a.metrics)
 	for _, s := range cfg.schemes() {
 		a.offered[s] = true
+	}
+	if cfg.ACS.Credentials == Own {
+		a.own = basicOf(cfg.ACS.User.Reveal(), cfg.ACS.Password.Reveal())
 	}
 	if cfg.Webhook != nil {
 		w, err := newWebhook(&a.cfg, o.Tenant, o.Now, a.metrics)
@@ -171,7 +176,7 @@ func (a *Authenticator) check(ctx context.Context, r Request) Result {
 	if err == nil && (!a.offered[c.scheme] || c.scheme != schemeBasic && c.realm != a.cfg.Realm) {
 		return Result{User: c.user}
 	}
-	who := a.limits.of(r.Source, c.user, a.now())
+	who := a.limits.of(r, c.user, a.now())
 	if over := a.limits.over(who, a.now()); over != nil {
 		return Result{Outcome: Limited, User: c.user, Why: over.Error(), RetryAfter: over.wait}
 	}
@@ -235,8 +240,6 @@ func (a *Authenticator) verdict(right bool, err error) Result {
 		return Result{Outcome: Accepted}
 	case err == nil:
 		return Result{Outcome: Failed, Why: "unknown user, or another password"}
-	case errors.Is(err, errBusy):
-		return Result{Outcome: Unavailable, Why: err.Error()}
 	case a.cfg.Webhook != nil && a.cfg.Webhook.OnFailure == failPass:
 		return Result{Outcome: Unverified, Why: err.Error()}
 	}
@@ -247,13 +250,7 @@ func (a *Authenticator) verdict(right bool, err error) Result {
 func (a *Authenticator) Files() string { return a.cfg.Files }
 
 // Towards is what the ACS sees: the credentials of the CPE or not, and the
-// gateway's own Basic in their place.
+// gateway's own Basic in their place, not to be changed.
 func (a *Authenticator) Towards() (pass bool, own []byte) {
-	switch a.cfg.ACS.Credentials {
-	case Pass:
-		return true, nil
-	case Own:
-		return false, basicOf(a.cfg.ACS.User.Reveal(), a.cfg.ACS.Password.Reveal())
-	}
-	return false, nil
+	return a.cfg.ACS.Credentials == Pass, a.own
 }

@@ -21,20 +21,20 @@ type Config struct {
 	CheckEvery    configs.Duration `yaml:"check_every" min:"10ms" doc:"How often it is looked whether the file of users has changed."`
 	BcryptAtOnce  int              `yaml:"bcrypt_at_once" min:"1" max:"1024" doc:"Passwords of Basic held to their bcrypt hash at once, each on a CPU of its own; who was right is remembered, so that this is for the first time and for guesses."`
 	Wait          configs.Duration `yaml:"wait" min:"10ms" max:"25s" doc:"How long a CPE may wait for a bcrypt check or a call of the webhook to begin; then it is answered 503."`
-	Remembered    int              `yaml:"remembered" min:"100" max:"10000000" doc:"Logins remembered at once, right or wrong, about 200 bytes each; the oldest is forgotten first."`
+	Remembered    int              `yaml:"remembered" min:"100" max:"10000000" doc:"Logins remembered at once, right or wrong, about 300 bytes each; the oldest is forgotten first."`
 	NonceLifetime configs.Duration `yaml:"nonce_lifetime" min:"1s" max:"24h" doc:"How long a nonce of Digest is good for; behind it CPEs are told stale=true and log in anew by themselves."`
 	Nonces        int              `yaml:"nonces" min:"100" max:"10000000" doc:"Nonces in use whose counter is known, so that nothing is accepted twice; about 100 bytes each. Beyond it the oldest are stale before their time."`
 	Failures      Failures         `yaml:"failures" doc:"How often credentials may be wrong."`
 	ACS           ACS              `yaml:"acs" doc:"What the ACS sees of the credentials."`
-	Files         string           `yaml:"files" enum:"expected|open" doc:"Which file transfers pass without logging in. expected: those that an ACS asked a device behind the same source prefix for, with whatever Authorization they bring. open: all."`
+	Files         string           `yaml:"files" enum:"expected|open" doc:"Which file transfers pass without logging in. expected: those that an ACS asked a device behind the same source prefix to fetch or to send, with whatever Authorization they bring. open: all."`
 	BasicInClear  bool             `yaml:"basic_in_clear" doc:"Take Basic on a listener without TLS, where everybody on the way reads the password."`
 }
 
 // Failures bounds guessing.
 type Failures struct {
-	Address admission.Rate `yaml:"address" doc:"Wrong credentials from one source prefix. Users who logged in from there before are not held to it: many devices may stand behind one address."`
+	Address admission.Rate `yaml:"address" doc:"Wrong credentials from one source prefix. Users who logged in from there before are not held to it: many devices may stand behind one address. Nor is who comes through admission.trusted_proxies."`
 	User    admission.Rate `yaml:"user" doc:"Wrong credentials of one user from one source prefix."`
-	Tracked int            `yaml:"tracked" min:"100" max:"10000000" doc:"Prefixes, and users behind them, whose rate is known at once, 64 bytes each at most; and users who logged in, about 200 bytes each."`
+	Tracked int            `yaml:"tracked" min:"100" max:"10000000" doc:"Prefixes, and users behind them, whose rate is known at once, 64 bytes each at most; and users who logged in, about 300 bytes each."`
 }
 
 // ACS is what the ACS sees.

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/cwmpgate/cwmpgate/policy/admission"
@@ -21,7 +20,7 @@ type limits struct {
 type claimant struct {
 	address, user uint64
 	pair          cacheKey
-	known         bool // it has logged in from there
+	known         bool // it has logged in from there, or the source is not its own: the address's limit is not for it
 }
 
 // rememberKnown is how long a user who logged in from a source is not held to
@@ -35,10 +34,11 @@ func newLimits(f Failures, base time.Time, m *authMetrics) *limits {
 	}
 }
 
-func (l *limits) of(source netip.Prefix, user string, now time.Time) claimant {
-	from := source.String()
+func (l *limits) of(r Request, user string, now time.Time) claimant {
+	from := r.Source.String()
 	c := claimant{address: l.keys.short(from), user: l.keys.short(from, user), pair: l.keys.key(from, user)}
 	_, _, c.known = l.known.get(c.pair, now)
+	c.known = c.known || r.Shared
 	return c
 }
 

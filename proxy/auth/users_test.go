@@ -208,6 +208,10 @@ func TestFailuresAreLimited(t *testing.T) {
 	if got := b.try(here, string(basicOf("bob", "builder"))); got.Outcome != Accepted {
 		t.Errorf("a neighbour who logged in before: %v", got)
 	}
+	shared := Request{Method: "POST", Target: "/acs?x=1", Source: here, Shared: true, Authorization: [][]byte{basicOf("alice2", "x")}}
+	if got := b.Check(t.Context(), shared); got.Outcome != Failed {
+		t.Errorf("through a load balancer: %+v", got)
+	}
 	b.clock.at = b.clock.at.Add(6 * time.Second)
 	if got := b.try(here, digestField("MD5", "alice", "wonder land", b.nonce(here), 1)); got.Outcome != Accepted {
 		t.Errorf("when its time is over: %v", got)

@@ -212,6 +212,13 @@ func TestWebhookThatFails(t *testing.T) {
 	if got := b.try(here, string(basicOf("alice", "wonder land"))); got.Outcome != Accepted {
 		t.Errorf("the server is well again: %+v", got)
 	}
+	full := newHookBench(t, h, func(w *Webhook) { w.AtOnce, w.OnFailure = 1, failPass })
+	w := full.directory.(*webhook)
+	w.slots.wait = 10 * time.Millisecond
+	w.slots.free <- struct{}{}
+	if got := full.try(here, string(basicOf("alice", "wonder land"))); got.Outcome != Unverified {
+		t.Errorf("no call can begin: %+v", got)
+	}
 	h.Close()
 	if got := b.try(here, string(basicOf("alice", "wonder land"))); got.Outcome != Accepted {
 		t.Errorf("down, but remembered: %+v", got)
