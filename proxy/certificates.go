@@ -152,3 +152,51 @@ func (g *Gateway) metricsOfCertificates() {
 		}
 	}
 }
+
+// watchRevocation makes who fetches revocation lists, and counts what becomes of
+// that and of the questions to OCSP responders.
+func (g *Gateway) watchRevocation() {
+	var all []certs.Clients
+	for _, l := range g.cfg.Listeners {
+		if l.TLS != nil {
+			all = append(all, l.TLS.Clients)
+		}
+	}
+	for _, t := range g.cfg.Tenants {
+		if t.Clients != nil {
+			all = append(all, *t.Clients)
+		}
+	}
+	g.fetcher = certs.NewFetcher(all)
+	g.fetcher.Log = g.log
+	g.fetcher.Fetched = func() {
+		for _, k := range g.keepers() {
+			g.reload(k)
+		}
+	}
+	count := func(name string, of func() uint64) {
+		g.metrics.set.NewGauge(name, func() float64 { return float64(of()) })
+	}
+	count("cwmpgate_crl_fetches_total", func() uint64 { n, _ := g.fetcher.Fetches(); return n })
+	count("cwmpgate_crl_fetch_failures_total", func() uint64 { _, n := g.fetcher.Fetches(); return n })
+	responders := map[string][]*certs.OCSP{}
+	for _, c := range all {
+		for _, a := range c.Authorities {
+			if a.OCSP != nil {
+				responders[a.OCSP.URL.String()] = append(responders[a.OCSP.URL.String()], a.OCSP)
+			}
+		}
+	}
+	for url, list := range responders {
+		sum := func(of func(*certs.OCSP) uint64) func() uint64 {
+			return func() (n uint64) {
+				for _, o := range list {
+					n += of(o)
+				}
+				return n
+			}
+		}
+		count(fmt.Sprintf("cwmpgate_ocsp_questions_total{url=%q}", url), sum(func(o *certs.OCSP) uint64 { n, _ := o.Questions(); return n }))
+		count(fmt.Sprintf("cwmpgate_ocsp_failures_total{url=%q}", url), sum(func(o *certs.OCSP) uint64 { _, n := o.Questions(); return n }))
+	}
+}

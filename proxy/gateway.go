@@ -33,6 +33,7 @@ type Gateway struct {
 	metrics    *gatewayMetrics
 	tenants    []*tenant
 	listeners  []*listener
+	fetcher    *certs.Fetcher
 	acme       *acme.Manager // nil: no listener has its certificates from there
 	sessions   *sessions
 	gate       *gate
@@ -95,6 +96,7 @@ func New(cfg Config, recorder *audit.Recorder, log zerolog.Logger, set *metrics.
 		g.listeners = append(g.listeners, l)
 	}
 	g.metricsOfCertificates()
+	g.watchRevocation()
 	return g, nil
 }
 
@@ -187,6 +189,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	var accepting, conns, keeping sync.WaitGroup
 	keeping.Go(func() { g.keepCertificates(ctx) })
 	g.keepUsers(ctx, &keeping)
+	keeping.Go(func() { g.fetcher.Run(ctx) })
 	for _, t := range g.tenants {
 		keeping.Go(func() { t.pool.Run(ctx) })
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"crypto/x509"
 	"fmt"
 	"strings"
 	"time"
@@ -22,7 +23,11 @@ address and changes nothing.`,
 			if err != nil {
 				return err
 			}
-			warnings, err := c.warnings(time.Now())
+			public, err := x509.SystemCertPool()
+			if err != nil {
+				public = x509.NewCertPool() // this system knows none
+			}
+			warnings, err := c.warnings(time.Now(), public)
 			if err != nil {
 				return err
 			}
@@ -40,7 +45,7 @@ address and changes nothing.`,
 }
 
 // warnings are what is right today and will not be, or only looks right.
-func (c *config) warnings(now time.Time) (list []string, err error) {
+func (c *config) warnings(now time.Time, public *x509.CertPool) (list []string, err error) {
 	all, err := certificatesOf(c)
 	if err != nil {
 		return nil, err
@@ -48,6 +53,22 @@ func (c *config) warnings(now time.Time) (list []string, err error) {
 	for _, i := range all {
 		if i.EndsSoon(now, time.Duration(c.Certificates.WarnBefore)) {
 			list = append(list, fmt.Sprintf("%s: %s %s of %q ends at %s", i.of, i.What, i.File, i.Subject, i.Until.Format(time.RFC3339)))
+		}
+	}
+	for _, l := range c.Listeners {
+		if l.TLS == nil {
+			continue
+		}
+		of := cmp.Or(l.Name, l.Address.String())
+		roots, err := l.TLS.PublicRoots(public)
+		if err != nil {
+			return nil, fmt.Errorf("listener %s: %w", of, err)
+		}
+		if len(l.TLS.ACME) > 0 && c.Certificates.ACME != nil && c.Certificates.ACME.Directory.IsZero() {
+			roots = append(roots, "CN=ISRG Root X1, of Let's Encrypt")
+		}
+		for _, root := range roots {
+			list = append(list, fmt.Sprintf("listener %s: its certificate leads to the public root %s; a CPE whose firmware is older, or has roots of its operator alone, does not know it: see docs/tls.md", of, root))
 		}
 	}
 	for _, t := range c.Tenants {

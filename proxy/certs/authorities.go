@@ -51,8 +51,46 @@ func newAuthorities(list []Authority, f *files) (*authorities, error) {
 			l.strict = c.StaleCRL != StaleAccept
 			a.crls[string(l.issuer.RawSubject)] = append(a.crls[string(l.issuer.RawSubject)], l)
 		}
+		for _, fetched := range c.Fetch {
+			if err := a.addFetched(fetched.File, f.texts[fetched.File], cas, c.StaleCRL != StaleAccept); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return a, nil
+}
+
+// addFetched adds a list that is fetched. One that has not come yet stands as one
+// that is out of date.
+func (a *authorities) addFetched(name configs.Path, text []byte, cas []*x509.Certificate, strict bool) error {
+	if len(text) == 0 {
+		for _, ca := range cas {
+			a.crls[string(ca.RawSubject)] = append(a.crls[string(ca.RawSubject)], &crl{file: name, issuer: ca, next: time.Unix(0, 0), strict: strict})
+		}
+		return nil
+	}
+	l, err := parseCRL(name, text, cas)
+	if err != nil {
+		return err
+	}
+	l.strict = strict
+	a.crls[string(l.issuer.RawSubject)] = append(a.crls[string(l.issuer.RawSubject)], l)
+	return nil
+}
+
+// askOCSP gives the reason to refuse the CPE's own certificate for what the
+// responders of its authority say, or "". Where the authority stands in the config
+// more than once, one that has nothing against it is enough.
+func askOCSP(entries []entry, chain []*x509.Certificate, now time.Time, wait bool) (reason string) {
+	for _, e := range entries {
+		if e.ocsp == nil || len(chain) < 2 {
+			return ""
+		}
+		if reason = e.ocsp.judge(chain[0], chain[1], now, wait); reason == "" {
+			return ""
+		}
+	}
+	return reason
 }
 
 // verify returns the chains from shown[0] to an authority; its error is a
@@ -84,9 +122,12 @@ func (a *authorities) verify(shown []*x509.Certificate, now time.Time) ([][]*x50
 	}
 	kept := chains[:0]
 	for _, chain := range chains {
-		_, reason := a.entriesFor(chain)
+		entries, reason := a.entriesFor(chain)
 		if reason == "" {
 			reason = a.revoked(chain, now)
+		}
+		if reason == "" {
+			reason = askOCSP(entries, chain, now, true)
 		}
 		if reason == "" {
 			kept = append(kept, chain)

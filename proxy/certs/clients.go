@@ -1,6 +1,8 @@
 package certs
 
 import (
+	"fmt"
+
 	"github.com/cwmpgate/cwmpgate/configs"
 	"github.com/cwmpgate/cwmpgate/proxy/identity"
 )
@@ -17,6 +19,8 @@ type Authority struct {
 	Device    *identity.Config `yaml:"device" doc:"How its certificates name devices; one that does not name the device of an Inform is refused. Without it they are of a product, and records say class."`
 	Pins      []string         `yaml:"pins" doc:"SHA-256 of public keys (SubjectPublicKeyInfo), in base64. Where there are any, a chain must have one of them: the device's, the authority's, or one between. docs/tls.md says how to get one."`
 	CRLs      []configs.Path   `yaml:"crls" doc:"Files of certificate revocation lists, PEM or DER, each signed by a certificate of file."`
+	Fetch     []FetchedCRL     `yaml:"fetch_crls" doc:"Revocation lists that are fetched, besides those of crls. Until one has come for the first time, stale_crl says what holds."`
+	OCSP      *OCSP            `yaml:"ocsp" doc:"Has the authority's OCSP responder asked about each certificate of a CPE, but not about those above it."`
 	StaleCRL  string           `yaml:"stale_crl" enum:"refuse|accept" doc:"What holds when a list is past its nextUpdate: refuse everything of its issuer, or accept what the old list does not name."`
 	AllowSHA1 bool             `yaml:"allow_sha1" doc:"Accept signatures by SHA-1 in chains to these certificates, as old factories made them. Who can make two certificates of one SHA-1 can pass for another device."`
 }
@@ -79,10 +83,20 @@ func (a *Authority) Validate(at configs.At) {
 	}
 }
 
-// filesOf are the files of authorities.
-func filesOf(list []Authority) (names []configs.Path) {
+// readAuthorities reads the files of authorities. A list that is fetched may not
+// be there yet.
+func readAuthorities(list []Authority) (*files, error) {
+	var names []configs.Path
+	later := make(map[configs.Path]bool)
 	for _, a := range list {
 		names = append(append(names, a.File), a.CRLs...)
+		for _, l := range a.Fetch {
+			names, later[l.File] = append(names, l.File), true
+		}
 	}
-	return names
+	f, err := readFiles(names, later)
+	if err != nil {
+		return nil, fmt.Errorf("read authorities: %w", err)
+	}
+	return f, nil
 }

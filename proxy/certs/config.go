@@ -5,6 +5,7 @@ package certs
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"regexp"
@@ -89,4 +90,33 @@ func (c *Config) Validate(at configs.At) {
 			at.Item("certificates", i).Errorf("", "%v", err)
 		}
 	}
+}
+
+// PublicRoots are the subjects of those of pool that the listener's own
+// certificates lead to: CPEs know what was in their firmware, which may be none of
+// those.
+func (c *Config) PublicRoots(pool *x509.CertPool) (roots []string, err error) {
+	for _, f := range c.Certificates {
+		text, err := readFile(f.Certificate)
+		if err != nil {
+			return nil, err
+		}
+		list, err := parseCertificates(f.Certificate, text)
+		if err != nil {
+			return nil, err
+		}
+		opt := x509.VerifyOptions{Roots: pool, Intermediates: x509.NewCertPool()}
+		for _, i := range list[1:] {
+			opt.Intermediates.AddCert(i)
+		}
+		chains, err := list[0].Verify(opt)
+		if err != nil {
+			continue // an authority of the operator's own, or one that has ended
+		}
+		last := chains[0][len(chains[0])-1]
+		if name := last.Subject.String(); !slices.Contains(roots, name) {
+			roots = append(roots, name)
+		}
+	}
+	return roots, nil
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -110,5 +111,28 @@ func TestNoSNIAndUnknownSNIAreServed(t *testing.T) {
 	}
 	for _, name := range []string{"", "unknown.example.com"} {
 		handshake(t, cfg, &tls.Config{ServerName: name, InsecureSkipVerify: true})
+	}
+}
+
+// TestPublicRoots: a certificate that leads to one of the system's authorities is
+// named, one of the operator's own is not.
+func TestPublicRoots(t *testing.T) {
+	root, other := issue(t, "public root", nil, isCA), issue(t, "own root", nil, isCA)
+	between := issue(t, "between", root, isCA)
+	server := func(c *x509.Certificate) {
+		c.ExtKeyUsage, c.DNSNames = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, []string{"acs.example.com"}
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(root.cert)
+	c := Config{Certificates: []Files{
+		{Certificate: file(t, issue(t, "a", between, server), between)}, {Certificate: file(t, issue(t, "b", root, server))},
+		{Certificate: file(t, issue(t, "c", other, server))},
+	}}
+	if got, err := c.PublicRoots(pool); err != nil || !slices.Equal(got, []string{"CN=public root"}) {
+		t.Errorf("%q, %v", got, err)
+	}
+	c.Certificates = c.Certificates[2:]
+	if got, err := c.PublicRoots(pool); err != nil || len(got) > 0 {
+		t.Errorf("%q, %v", got, err)
 	}
 }

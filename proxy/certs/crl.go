@@ -3,7 +3,6 @@ package certs
 import (
 	"crypto/x509"
 	"encoding/asn1"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"time"
@@ -28,16 +27,9 @@ var (
 
 // parseCRL reads a list that one of cas has signed.
 func parseCRL(name configs.Path, text []byte, cas []*x509.Certificate) (*crl, error) {
-	der := text
-	if block, _ := pem.Decode(text); block != nil {
-		if block.Type != "X509 CRL" {
-			return nil, fmt.Errorf("%s holds a %q, no X509 CRL", name, block.Type)
-		}
-		der = block.Bytes
-	}
-	list, err := x509.ParseRevocationList(der)
+	list, err := parseList(name, text)
 	if err != nil {
-		return nil, fmt.Errorf("parse revocation list %s: %w", name, err)
+		return nil, err
 	}
 	for _, e := range list.Extensions {
 		if e.Id.Equal(oidDeltaCRL) {

@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -23,13 +25,14 @@ type files struct {
 	sum   [sha256.Size]byte // of all
 }
 
-// readFiles reads files whole, in order.
-func readFiles(names []configs.Path) (*files, error) {
+// readFiles reads files whole, in order. Those of later count as empty where they
+// are absent.
+func readFiles(names []configs.Path, later map[configs.Path]bool) (*files, error) {
 	f := &files{texts: make(map[configs.Path][]byte)}
 	sum := sha256.New()
 	for _, name := range names {
 		text, err := readFile(name)
-		if err != nil {
+		if err != nil && !(later[name] && errors.Is(err, fs.ErrNotExist)) {
 			return nil, err
 		}
 		f.texts[name] = text

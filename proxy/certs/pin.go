@@ -29,9 +29,11 @@ func parsePin(text string) (p pin, err error) {
 type entry struct {
 	naming *identity.Naming // nil: certificates of a product
 	pins   []pin            // none: any key will do
+	ocsp   *OCSP            // nil: nobody is asked
 }
 
 func newEntry(c Authority) (e entry, err error) {
+	e.ocsp = c.OCSP
 	if c.Device != nil {
 		if e.naming, err = identity.New(*c.Device); err != nil {
 			return e, fmt.Errorf("names of devices: %w", err)

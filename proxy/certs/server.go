@@ -141,7 +141,7 @@ func (s *Server) reloadShown(next *force) (changed bool, err error) {
 	for _, f := range s.cfg.Certificates {
 		names = append(names, f.Certificate, f.Key)
 	}
-	f, err := readFiles(names)
+	f, err := readFiles(names, nil)
 	if err != nil {
 		return false, fmt.Errorf("read certificates: %w", err)
 	}
@@ -160,9 +160,9 @@ func (s *Server) reloadClients(next *force) (changed bool, err error) {
 	if s.mode == ModeOff {
 		return false, nil
 	}
-	f, err := readFiles(filesOf(s.union))
+	f, err := readAuthorities(s.union)
 	if err != nil {
-		return false, fmt.Errorf("read authorities: %w", err)
+		return false, err
 	}
 	if next.clients != nil && next.clients.files.sum == f.sum {
 		return false, nil

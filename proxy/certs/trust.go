@@ -2,7 +2,6 @@ package certs
 
 import (
 	"crypto/x509"
-	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -35,9 +34,9 @@ func NewTrust(c Clients) (*Trust, error) {
 // Reload reads the authorities anew, and tells whether they are others. After an
 // error those that were read before hold.
 func (t *Trust) Reload() (changed bool, err error) {
-	f, err := readFiles(filesOf(t.cfg.Authorities))
+	f, err := readAuthorities(t.cfg.Authorities)
 	if err != nil {
-		return false, fmt.Errorf("read authorities: %w", err)
+		return false, err
 	}
 	if before := t.inForce.Load(); before != nil && before.files.sum == f.sum {
 		return false, nil
@@ -69,6 +68,9 @@ func (t *Trust) Judge(p *Peer) (*Shown, error) {
 		}
 		if why == "" {
 			why = a.judgeAgain(chain, now)
+		}
+		if why == "" {
+			why = askOCSP(entries, chain, now, false)
 		}
 		if why != "" {
 			reason = why
