@@ -70,7 +70,19 @@ func (x *exchange) notSent(err error) error {
 	if errors.Is(err, upstream.ErrUnreachable) && x.seq != 0 {
 		x.session.undelivered = append(x.session.undelivered, x.seq)
 	}
-	return acsRefusal(err)
+	return x.later(acsRefusal(err))
+}
+
+// later has an Inform whose ACS could not be asked come back in its turn among
+// those that admission has sent away, and no sooner than any other 503 says.
+func (x *exchange) later(err error) error {
+	var r *refusal
+	if x.wasInform && errors.As(err, &r) && r.status == 503 && r.retryAfter == 0 {
+		if d := x.gateway.admission.Later(x.acs.lane, x.inform); d > 0 {
+			r.retryAfter = max(d, x.gateway.leastRetryAfter())
+		}
+	}
+	return err
 }
 
 // acsRefusal tells what the CPE is answered when the ACS's side failed: 503

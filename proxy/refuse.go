@@ -188,8 +188,13 @@ func (g *Gateway) retryAfter(r *refusal) []byte {
 	if r.retryAfter > 0 {
 		return strconv.AppendInt(nil, int64(r.retryAfter/time.Second), 10)
 	}
+	return strconv.AppendInt(nil, int64(g.leastRetryAfter()/time.Second), 10)
+}
+
+// leastRetryAfter is timeouts.retry_after, or up to twice as long.
+func (g *Gateway) leastRetryAfter() time.Duration {
 	least := max(1, int(time.Duration(g.cfg.Timeouts.RetryAfter)/time.Second))
-	return strconv.AppendInt(nil, int64(least+rand.IntN(least+1)), 10)
+	return time.Duration(least+rand.IntN(least+1)) * time.Second
 }
 
 // peerText is what a refused peer reads: nothing that tells it about the inside.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -301,5 +302,33 @@ func TestStopWhileWaiting(t *testing.T) {
 	}
 	if d := ofKind(openArchive(t, r.dir).records(), audit.KindDecision); len(d) != 1 || d[0].Reason != "draining" || d[0].Count != 1 {
 		t.Errorf("%+v", d)
+	}
+}
+
+// TestLaterWhereTheACSIsAway: Informs that were admitted and reach nobody are
+// told to come back at the rate that the ACS survives, not all at once.
+func TestLaterWhereTheACSIsAway(t *testing.T) {
+	r := start(t, plan{acs: "127.0.0.1:1", reuse: "never, informs: {mode: enforce, count: 2, per: 1s, burst: 60}", sections: "timeouts: {retry_after: 1s, drain: 1s}\n"})
+	var afters []int
+	const devices = 40
+	for i := range devices {
+		got := raw(t, r.addr, inform(fmt.Sprint("D", i)), 1)
+		if len(got) != 1 || got[0].status != 503 {
+			t.Fatalf("device %d: %+v", i, got)
+		}
+		after, err := strconv.Atoi(got[0].header.Get("Retry-After"))
+		if err != nil || after < 1 {
+			t.Errorf("device %d: Retry-After %q", i, got[0].header.Get("Retry-After"))
+		}
+		afters = append(afters, after)
+	}
+	if n := r.metrics().sum(`cwmpgate_refusals_total`); n != devices {
+		t.Errorf("%v refused", n)
+	}
+	slices.Sort(afters)
+	// By timeouts.retry_after alone they would be back within one second; half of
+	// them are taken for such as come by timers of their own.
+	if spread := afters[devices-1] - afters[0]; spread < 8 {
+		t.Errorf("%d devices come back within %d seconds, where two a second are survived: %v", devices, spread, afters)
 	}
 }

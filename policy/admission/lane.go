@@ -357,6 +357,18 @@ func (l *Lane) retryAfter(in *Inform, reason string, now time.Time) time.Duratio
 	return time.Duration(due-second) * time.Second
 }
 
+// Later gives the time after which an Inform that was admitted is to come back,
+// since its ACS could not be asked: a place among those who were refused. It is 0
+// where the ACS's rate is not enforced, so that nobody counts on one.
+func (l *Lane) Later(in *Inform, now time.Time) time.Duration {
+	if l.cfg.Informs.Mode != ModeEnforce {
+		return 0
+	}
+	l.c.mu.Lock()
+	defer l.c.mu.Unlock()
+	return l.retryAfter(in, ReasonUpstreamRate, l.c.tick(now))
+}
+
 // mostRetryAfter is the longest that a CPE is sent away for, in seconds: a backlog
 // that takes longer is looked at again by then.
 const mostRetryAfter = 3600

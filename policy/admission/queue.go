@@ -65,6 +65,9 @@ func (q *Queue) Done(l *Lane, answered bool) {
 	}
 }
 
+// Later is when one comes back whose ACS could not be asked, as Lane.Later says.
+func (q *Queue) Later(l *Lane, in *Inform) time.Duration { return l.Later(in, time.Now()) }
+
 // Answered takes note of how an Inform fared at the ACS, as Lane.Answered says.
 func (q *Queue) Answered(l *Lane, first bool, took time.Duration, how Fared) {
 	if l.Answered(first, took, how, time.Now()) {
