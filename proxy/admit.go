@@ -146,11 +146,11 @@ func writePrefix(h *maphash.Hash, p netip.Prefix) {
 	h.Write(bits[:])
 }
 
-// isTrusted tells whether a source is a load balancer of ours, whose address says
+// isTrusted tells whether an address is that of a load balancer of ours, whose address says
 // nothing of who is behind it.
-func (g *Gateway) isTrusted(source netip.Prefix) bool {
+func (g *Gateway) isTrusted(a netip.Addr) bool {
 	for _, p := range g.cfg.Admission.TrustedProxies {
-		if p.Contains(source.Addr()) {
+		if p.Contains(a) {
 			return true
 		}
 	}
@@ -160,7 +160,7 @@ func (g *Gateway) isTrusted(source netip.Prefix) bool {
 // enter lets a connection in, or says why not, before anything is paid for it.
 func (g *Gateway) enter(l *listener, p *peer) bool {
 	source := p.prefix
-	trusted := g.isTrusted(source)
+	trusted := g.isTrusted(p.address.Addr())
 	if l.cfg.ProxyProtocol == ProxyProtocolRequired && !trusted && !p.introduced {
 		g.refuseConnection(l, p, "not-a-proxy")
 		return false
@@ -186,8 +186,9 @@ func (g *Gateway) enter(l *listener, p *peer) bool {
 
 // exempt takes a connection out of what its source may have: its peer has shown
 // who it is. The function returned is called at its end.
-func (g *Gateway) exempt(source netip.Prefix) (end func()) {
-	if !g.isTrusted(source) {
+func (g *Gateway) exempt(p *peer) (end func()) {
+	source := p.prefix
+	if !g.isTrusted(p.address.Addr()) {
 		g.admission.Verified(g.sourceKey(source))
 	}
 	g.gate.verified(source, 1)

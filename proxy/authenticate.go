@@ -80,7 +80,7 @@ func (x *exchange) authenticate(ctx context.Context, file bool) error {
 		x.login.file = true
 		return nil
 	}
-	r := auth.Request{Method: string(x.req.Method), Target: string(x.req.Target), Source: x.conn.prefix, Shared: x.gateway.isTrusted(x.conn.prefix)}
+	r := auth.Request{Method: string(x.req.Method), Target: string(x.req.Target), Source: x.conn.prefix, Shared: x.gateway.isTrusted(x.conn.address)}
 	for i := range x.req.Fields {
 		if isName(x.req.Fields[i].Name, "authorization") {
 			r.Authorization = append(r.Authorization, x.req.Fields[i].Value)

@@ -26,6 +26,7 @@ type conn struct {
 	h1       *h1.ServerConn
 	tls      *tls.ConnectionState // nil on a plain listener
 	shown    *certs.Peer
+	address  netip.Addr
 	peer     string // address and port
 	// SHA-256 of the certificate that was accepted, in hex; empty where none was
 	// shown.
@@ -46,7 +47,7 @@ func newConn(l *listener, c net.Conn, p *peer, state *tls.ConnectionState, shown
 	g := l.gateway
 	out := &conn{
 		gateway: g, listener: l, net: c, tls: state, shown: shown,
-		peer: p.text, addrText: []byte(p.address.Addr().String()), prefix: p.prefix, scheme: []byte("http"),
+		address: p.address.Addr(), peer: p.text, addrText: []byte(p.address.Addr().String()), prefix: p.prefix, scheme: []byte("http"),
 	}
 	if state != nil {
 		out.scheme = []byte("https")

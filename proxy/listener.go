@@ -118,7 +118,7 @@ func (g *Gateway) peerOf(c net.Conn) *peer {
 // is believed of load balancers of ours alone.
 func (l *listener) behindProxy(p *peer) bool {
 	on := l.cfg.ProxyProtocol == ProxyProtocolTrusted || l.cfg.ProxyProtocol == ProxyProtocolRequired
-	return on && l.gateway.isTrusted(p.prefix)
+	return on && l.gateway.isTrusted(p.address.Addr())
 }
 
 // introduced reads the PROXY header and makes p the client that it names. The
@@ -126,8 +126,8 @@ func (l *listener) behindProxy(p *peer) bool {
 // it is false the connection has left the gate.
 func (l *listener) introduced(ctx context.Context, c net.Conn, p *peer) bool {
 	g := l.gateway
-	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
 	c.SetDeadline(time.Now().Add(time.Duration(g.cfg.Timeouts.Handshake)))
+	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
 	client, err := proxyproto.Read(c)
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
@@ -187,7 +187,7 @@ func (l *listener) handle(ctx context.Context, c net.Conn, p *peer) {
 	g.metrics.handshakes.Inc()
 	l.shakes(state.Version, state.CipherSuite).Inc()
 	if len(shown.Chains) > 0 {
-		defer g.exempt(p.prefix)()
+		defer g.exempt(p)()
 	}
 	newConn(l, tc, p, &state, shown).serve(ctx)
 }

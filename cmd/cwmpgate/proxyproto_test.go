@@ -142,3 +142,48 @@ func TestProxyProtocolConfig(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestProxyProtocolIPv6: a load balancer is known by its address, not by the
+// network that limits count by.
+func TestProxyProtocolIPv6(t *testing.T) {
+	if l, err := net.Listen("tcp", "[::1]:0"); err != nil {
+		t.Skipf("no IPv6 here: %v", err)
+	} else {
+		l.Close()
+	}
+	acs := openACS(t, cwmptest.ACSConfig{})
+	for trusted, status := range map[string]int{"::1/128": 200, "::/128": 400} {
+		r := start(t, plan{acs: acs.Addr(), listen: "[::1]:0", listenerKeys: "proxy_protocol: trusted", sections: "admission: {trusted_proxies: [\"" + trusted + "\"]}\n"})
+		got := raw(t, r.addr, "PROXY TCP6 2001:db8::7 2001:db8::1 1000 7547\r\n"+inform("PP-6"), 1)
+		if len(got) != 1 || got[0].status != status {
+			t.Errorf("trusted is %s: %+v, want %d", trusted, got, status)
+		}
+		r.close()
+	}
+}
+
+// TestVerifiedIsExempt: who has shown a certificate does not use up what its
+// address may have, and who has not does.
+func TestVerifiedIsExempt(t *testing.T) {
+	acs := openACS(t, cwmptest.ACSConfig{})
+	dir := t.TempDir()
+	a := newAuthority(t, "devices")
+	a.write(t, dir, "devices.pem")
+	shown := a.client(t, "00005E-V")
+	r := start(t, plan{acs: acs.Addr(), tls: true, dir: dir, tlsKeys: "client_certificates: {mode: optional, authorities: [{file: devices.pem}]}",
+		sections: "admission: {connections: {mode: enforce, count: 2, per: 24h, burst: 2}}\n"})
+	for i := range 6 {
+		if err := visit(t, r, "V", shown); err != nil {
+			t.Fatalf("session %d with a certificate: %v", i, err)
+		}
+	}
+	passed := 0
+	for range 6 {
+		if visit(t, r, "V") == nil {
+			passed++
+		}
+	}
+	if passed != 2 {
+		t.Errorf("%d sessions without a certificate, the limit is 2", passed)
+	}
+}

@@ -50,6 +50,18 @@ func Read(r io.Reader) (netip.AddrPort, error) {
 	return bad("it begins with %q", begin[:])
 }
 
+// more reads what must still come: io.EOF is for who has said nothing at all.
+func more(r io.Reader, b []byte) error {
+	_, err := io.ReadFull(r, b)
+	if err == io.EOF && len(b) > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return fmt.Errorf("read the PROXY header: %w", err)
+	}
+	return nil
+}
+
 func bad(format string, args ...any) (netip.AddrPort, error) {
 	return netip.AddrPort{}, fmt.Errorf("%w: %s", ErrHeader, fmt.Sprintf(format, args...))
 }
@@ -63,8 +75,8 @@ func readText(r io.Reader, begin []byte) (netip.AddrPort, error) {
 			return bad("a line of more than %d bytes", maxText)
 		}
 		line = line[:len(line)+1]
-		if _, err := io.ReadFull(r, line[len(line)-1:]); err != nil {
-			return netip.AddrPort{}, fmt.Errorf("read the PROXY header: %w", err)
+		if err := more(r, line[len(line)-1:]); err != nil {
+			return netip.AddrPort{}, err
 		}
 	}
 	text := string(line[:len(line)-2])
@@ -104,8 +116,8 @@ const (
 
 func readBinary(r io.Reader, begin []byte) (netip.AddrPort, error) {
 	var last [1]byte
-	if _, err := io.ReadFull(r, last[:]); err != nil {
-		return netip.AddrPort{}, fmt.Errorf("read the PROXY header: %w", err)
+	if err := more(r, last[:]); err != nil {
+		return netip.AddrPort{}, err
 	}
 	head := append(begin[:shortest:shortest], last[0])
 	command, over, length := head[12]&0x0f, head[13], int(binary.BigEndian.Uint16(head[14:]))
@@ -118,8 +130,8 @@ func readBinary(r io.Reader, begin []byte) (netip.AddrPort, error) {
 		return bad("%d bytes of addresses and extensions, over %d", length, MaxLength)
 	}
 	rest := make([]byte, length)
-	if _, err := io.ReadFull(r, rest); err != nil {
-		return netip.AddrPort{}, fmt.Errorf("read the PROXY header: %w", err)
+	if err := more(r, rest); err != nil {
+		return netip.AddrPort{}, err
 	}
 	size := 0
 	switch over {

@@ -104,7 +104,8 @@ func TestRead(t *testing.T) {
 			continue
 		}
 		for n := range len(x.in) {
-			if _, err := Read(strings.NewReader(x.in[:n])); err == nil || errors.Is(err, ErrHeader) {
+			_, err := Read(strings.NewReader(x.in[:n]))
+			if err == nil || errors.Is(err, ErrHeader) || errors.Is(err, io.EOF) != (n == 0) {
 				t.Errorf("%s, cut off after %d bytes: %v", x.name, n, err)
 			}
 		}
