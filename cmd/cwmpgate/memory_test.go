@@ -52,7 +52,9 @@ func TestMemoryBound(t *testing.T) {
 		seen[got.Case] = true
 		t.Logf("figures: %s", strings.TrimSpace(line))
 		const mib = 1 << 20
-		if got.Held <= 0 || got.Peak < got.Held || got.Peak > got.Bound || got.Bound > (limit+256+3*8)*mib {
+		// What is held and what was held at most are two counters of the kernel, which
+		// adds up some pages of each thread late.
+		if got.Held <= 0 || got.Peak+mib < got.Held || got.Peak > got.Bound || got.Bound > (limit+256+3*8)*mib {
 			t.Errorf("%s: %d bytes held, %d at most, bound %d", got.Case, got.Held, got.Peak, got.Bound)
 		}
 		if got.Left == nil || *got.Left != 0 || got.Most > limit*mib {

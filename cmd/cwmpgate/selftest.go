@@ -45,6 +45,9 @@ has failed. Groups are ` + strings.Join(selftestNames(), ", ") + `.`,
 			if err != nil {
 				return err
 			}
+			if err := reachable(cmd.Context(), &c.Store); err != nil {
+				return fmt.Errorf("selftest: %w", err)
+			}
 			return selftest(cmd.Context(), cmd.OutOrStdout(), scratch(&c.Store), groups)
 		},
 	}
@@ -116,6 +119,30 @@ func scratch(c *storeConfig) func(t storetest.T) provable {
 	}
 }
 
+// reachable makes a database and drops it again: where that fails every test
+// would.
+func reachable(ctx context.Context, c *storeConfig) error {
+	if c.ClickHouse == nil {
+		return nil
+	}
+	own := *c.ClickHouse
+	own.Database = "cwmpgate_selftest_" + strings.ToLower(rand.Text())
+	s, err := clickhouse.New(own, false)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := s.Open(ctx); err != nil {
+		return err
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTime)
+	defer cancel()
+	return s.Drop(end)
+}
+
+// testTime bounds one test, of which most take a second.
+const testTime = 10 * time.Minute
+
 // dropTime bounds the end of a test that was broken off.
 const dropTime = time.Minute
 
@@ -135,7 +162,7 @@ func openScratch(t storetest.T, s store, drop func(context.Context) error) {
 // selftest runs the groups, all where none is named.
 func selftest(ctx context.Context, out io.Writer, open func(t storetest.T) provable, groups []string) error {
 	total := &tally{out: out}
-	all := &selfTest{ctx: ctx, total: total}
+	all := &selfTest{ctx: ctx, whole: ctx, total: total}
 	for _, g := range selftestGroups {
 		if len(groups) == 0 || slices.Contains(groups, g.name) {
 			g.run(all, open)
@@ -160,6 +187,7 @@ type tally struct {
 // selfTest is one test of the run; tests of a test run one after another.
 type selfTest struct {
 	ctx      context.Context
+	whole    context.Context // of the run, which may be broken off
 	name     string
 	total    *tally
 	within   bool // it has tests of its own, which say how they went
@@ -170,10 +198,12 @@ type selfTest struct {
 
 // Run runs a test within this one, on a goroutine of its own, which Fatal ends.
 func (t *selfTest) Run(name string, f func(t storetest.T)) bool {
-	if t.within = true; t.ctx.Err() != nil {
+	if t.within = true; t.whole.Err() != nil {
 		return false
 	}
-	child := &selfTest{ctx: t.ctx, name: strings.TrimPrefix(t.name+"/"+name, "/"), total: t.total}
+	ctx, cancel := context.WithTimeoutCause(t.whole, testTime, fmt.Errorf("a test took longer than %s", testTime))
+	defer cancel()
+	child := &selfTest{ctx: ctx, whole: t.whole, name: strings.TrimPrefix(t.name+"/"+name, "/"), total: t.total}
 	began := time.Now()
 	ended := make(chan struct{})
 	go func() {
@@ -203,7 +233,7 @@ func (t *selfTest) cleanUp() {
 }
 
 func (t *selfTest) report(took time.Duration) {
-	if t.within && len(t.said) == 0 || t.ctx.Err() != nil {
+	if t.within && len(t.said) == 0 || t.whole.Err() != nil {
 		return // its tests have said it, or it was broken off
 	}
 	t.total.run++

@@ -74,7 +74,7 @@ func TestStoreSelftestOnClickHouse(t *testing.T) {
 	if left := databases(); left != "" {
 		t.Errorf("left behind: %s", left)
 	}
-	if code, stdout, stderr := cli("store", "selftest", "--config", config("wrong"), "--group", "ledger"); code != exitFailed || !strings.Contains(stdout, "FAILED ledger/records") || !strings.Contains(stdout, "Authentication failed") || !strings.Contains(stderr, "4 of 4 tests failed") {
+	if code, stdout, stderr := cli("store", "selftest", "--config", config("wrong"), "--group", "ledger"); code != exitFailed || stdout != "" || !strings.Contains(stderr, "Authentication failed") || strings.Count(stderr, "\n") > 3 {
 		t.Errorf("with a wrong password: exit code %d\n%s%s", code, stdout, stderr)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
